@@ -1,0 +1,1 @@
+"""The signal engine: sequencing, primitives, timers, re-runs."""

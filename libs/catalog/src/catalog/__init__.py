@@ -1,0 +1,1 @@
+"""The bundle: typed models, YAML loading, static checks, digest."""

@@ -1,0 +1,1 @@
+"""Real PostgreSQL and NATS servers from wheels, for development and tests."""

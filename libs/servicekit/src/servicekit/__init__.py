@@ -1,0 +1,1 @@
+"""What every Assent service stands on."""

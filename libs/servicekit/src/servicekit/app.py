@@ -1,0 +1,51 @@
+"""What a service is made of, as values: `build` in its `app.py` returns one `App`, `servicekit.run` serves it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from assent.events.v1.envelope_pb2 import Envelope
+
+EventHandler = Callable[[Envelope], Awaitable[None]]
+"""Handles one event; a kit error says what becomes of the message (see `servicekit.status`)."""
+
+Task = Callable[[], Awaitable[None]]
+"""A loop that runs as long as the service does, such as an outbox relay or a fold."""
+
+Check = Callable[[], Awaitable[None]]
+"""Raises while the service must not receive traffic."""
+
+
+@dataclass(frozen=True, slots=True)
+class Servicer:
+    """A servicer and the generated function that adds it: `Servicer(add_ConsentServiceServicer_to_server, impl)`."""
+
+    add: Callable[[Any, Any], None]
+    implementation: object
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A durable pull consumer: events of `stream` whose body is of type `body` go to `handle`.
+
+    `body` is the name of the envelope's oneof field, such as "consent_changed"; events of other bodies are skipped and acknowledged.
+    `durable` names the consumer; replicas of a service share it. With `every_replica` each replica gets its own ephemeral
+    consumer that starts at new messages: for in-process caches and open streams.
+    """
+
+    stream: str
+    durable: str
+    handlers: Mapping[str, EventHandler]
+    every_replica: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """Everything that `servicekit.run` serves, in the order in which it is opened."""
+
+    servicers: Sequence[Servicer]
+    subscriptions: Sequence[Subscription] = ()
+    tasks: Mapping[str, Task] = field(default_factory=dict)
+    checks: Mapping[str, Check] = field(default_factory=dict)

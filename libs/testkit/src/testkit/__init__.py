@@ -1,0 +1,1 @@
+"""Real NATS and PostgreSQL for tests, fakes and builders."""

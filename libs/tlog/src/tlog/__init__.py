@@ -1,0 +1,1 @@
+"""Transparency log: RFC 6962 hashing, proofs, checkpoints."""

@@ -1,0 +1,1 @@
+"""The consent service: the ledger of what a person allowed."""

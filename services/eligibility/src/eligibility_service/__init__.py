@@ -1,0 +1,1 @@
+"""The eligibility service: what may be offered, and why not the rest."""

@@ -1,0 +1,1 @@
+"""The orchestration service: deciding, recording, replaying."""

@@ -1,0 +1,1 @@
+"""The profile service: who the subject is, as far as we may know."""

@@ -1,0 +1,1 @@
+"""The ranking service: orders what eligibility let through, and learns."""

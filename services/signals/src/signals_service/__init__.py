@@ -1,0 +1,1 @@
+"""The signals service: what the customer is struggling with or up to."""
