@@ -1,0 +1,202 @@
+"""Settings: one frozen model per service, read once from the environment and passed down. Unknown names are an error.
+
+`CONSENT_DATABASE__DSN` is the field `database.dsn` of the service whose prefix is CONSENT; lists and maps are JSON.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from servicekit.errors import Invalid
+
+_NESTED = "__"
+
+
+class BadSettings(Invalid):
+    """The settings are not right; the text names each variable, and never its value."""
+
+    reason = "BAD_SETTINGS"
+
+
+class Group(BaseModel):
+    """A group of settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DatabaseSettings(Group):
+    """The service's schema in PostgreSQL. The user of `dsn` owns nothing but may read and write that schema."""
+
+    dsn: str = Field(repr=False, min_length=1)
+    min_size: int = Field(default=1, ge=0)
+    max_size: int = Field(default=8, ge=1)
+    statement_timeout_ms: int = Field(default=5000, gt=0)
+
+
+class NatsSettings(Group):
+    """The message bus. Replies come to `_INBOX.<service>`."""
+
+    servers: tuple[str, ...] = Field(min_length=1)
+    user: str | None = None
+    password: SecretStr | None = None
+
+
+class GrpcSettings(Group):
+    """The gRPC port. Port 0 takes a free one; with a certificate it speaks TLS, with a client CA it asks for one too."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=0, ge=0, le=65535)
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    client_ca: Path | None = None
+    max_message_bytes: int = Field(default=4 * 1024 * 1024, gt=0)
+    max_concurrent: int = Field(default=1000, gt=0)
+    keepalive_seconds: float = Field(default=60, gt=0)
+    default_deadline_ms: int = Field(default=10_000, gt=0)
+
+
+class AuthSettings(Group):
+    """Who is believed. `jwks` is a file or an address; `callers` says which scopes each sibling service has here."""
+
+    jwks: str = Field(min_length=1)
+    issuer: str = Field(min_length=1)
+    audience: str = "assent"
+    service_key: Path
+    service_keys: Path
+    callers: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+
+
+class TelemetrySettings(Group):
+    """Traces and metrics leave only when an endpoint is given."""
+
+    otlp_endpoint: str | None = None
+    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    service_version: str = "0.0.0"
+    sample_ratio: float = Field(default=1.0, ge=0, le=1)
+    export_interval_ms: int = Field(default=10_000, gt=0)
+
+
+class ServiceSettings(BaseSettings):
+    """What every service has: `class Settings(ServiceSettings, prefix="CONSENT")`, with `service: ClassVar[str] = "consent"`."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_nested_delimiter=_NESTED, hide_input_in_errors=True
+    )
+
+    prefix: ClassVar[str] = ""
+    service: ClassVar[str] = ""
+
+    database: DatabaseSettings
+    nats: NatsSettings
+    grpc: GrpcSettings = GrpcSettings()
+    auth: AuthSettings
+    telemetry: TelemetrySettings = TelemetrySettings()
+    drain_seconds: float = Field(default=10, gt=0)
+    instance: str = Field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
+    ready_file: Path | None = None
+
+    def __init_subclass__(cls, prefix: str = "", **kwargs: Any) -> None:
+        del prefix  # the hook below gets it too, once the model is complete
+        super().__init_subclass__(**kwargs)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, prefix: str = "", **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if prefix:
+            cls.prefix = prefix
+            cls.model_config["env_prefix"] = f"{prefix}_"
+            cls.service = cls.__dict__.get("service") or prefix.lower()
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **__: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is passed: `read` reads the environment, once, and a test passes values."""
+        del settings_cls
+        return (init_settings,)
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Self:
+        """The settings that these variables give; BadSettings names each one that is missing, wrong or unknown."""
+        stray = sorted(set(_strays(cls, environ)))
+        if stray:
+            raise BadSettings("; ".join(f"{name}: no such setting" for name in stray))
+        try:
+            return cls(**_Variables(cls, environ)())
+        except ValidationError as error:
+            raise BadSettings("; ".join(_lines(cls, error))) from None
+        except SettingsError as error:
+            raise BadSettings(_not_json(cls, error)) from None
+
+
+class _Variables(EnvSettingsSource):
+    """Reads a mapping instead of the process's environment, so that a file of variables can be checked."""
+
+    def __init__(self, settings_cls: type[ServiceSettings], environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        super().__init__(settings_cls)
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        return {name.lower(): value for name, value in self._environ.items()}
+
+
+def _strays(cls: type[ServiceSettings], environ: Mapping[str, str]) -> Iterator[str]:
+    """Names with the service's prefix that are nobody's; pydantic's `forbid` does not see them."""
+    start = f"{cls.prefix}_"
+    for name in environ:
+        if name.upper().startswith(start) and not _is_field(cls, name[len(start) :].lower().split(_NESTED)):
+            yield name
+
+
+def _is_field(model: type[BaseModel], path: list[str]) -> bool:
+    field = model.model_fields.get(path[0])
+    if field is None:
+        return False
+    inner = field.annotation
+    if len(path) == 1:
+        return True
+    return isinstance(inner, type) and issubclass(inner, BaseModel) and _is_field(inner, path[1:])
+
+
+def _lines(cls: type[ServiceSettings], error: ValidationError) -> Iterator[str]:
+    for problem in error.errors(include_input=False, include_url=False, include_context=False):
+        yield f"{_variable(cls, problem['loc'])}: {problem['msg']}"
+
+
+def _variable(cls: type[ServiceSettings], location: tuple[int | str, ...]) -> str:
+    return f"{cls.prefix}_{_NESTED.join(str(part) for part in location).upper()}"
+
+
+def _not_json(cls: type[ServiceSettings], error: SettingsError) -> str:
+    """Pydantic's text names the field in quotes; the cause holds the value and is left behind."""
+    field = str(error).partition('"')[2].partition('"')[0]
+    return f"{_variable(cls, (field,))}: not JSON"
+
+
+def parse_env_file(text: str) -> dict[str, str]:
+    """The variables of lines NAME=value; blank lines and lines that begin with # are skipped. BadSettings names a bad line."""
+    found = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            name, equals, value = line.strip().removeprefix("export ").partition("=")
+            if not equals or not name.strip().isidentifier():
+                raise BadSettings(f"line {number}: not NAME=value")
+            found[name.strip()] = _unquoted(value.strip())
+    return found
+
+
+def _unquoted(value: str) -> str:
+    return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value
