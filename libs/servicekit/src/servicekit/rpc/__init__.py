@@ -1,0 +1,1 @@
+"""Calls between sibling services over NATS, with the stubs and servicers that protoc generates."""
