@@ -1,0 +1,138 @@
+"""The active bundle, held in memory and swapped atomically; older bundles by digest, for replay.
+
+The content service writes the bucket BUNDLES: `active` names the digest that counts, what is stopped, and a revision;
+a bundle's canonical JSON stands under its digest in hex. Every replica watches `active`, loads before it swaps, and
+ignores a revision older than its own, so that no request sees two bundles and no message order can go back in time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from nats.js.errors import KeyNotFoundError
+from nats.js.kv import KeyValue
+
+from servicekit.errors import FailedPrecondition, Unavailable
+from servicekit.nats import Bus
+
+BUCKET = "BUNDLES"
+ACTIVE = "active"
+KEPT = 8
+"""Bundles kept in memory: the active one and those that replay asked for last."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Active(Generic[T]):
+    """What counts now: `killed` holds "<kind>:<id>" of everything stopped."""
+
+    digest: str
+    bundle: T
+    killed: frozenset[str]
+    revision: int
+
+    def killed_of(self, kind: str) -> tuple[str, ...]:
+        """Ids of one kind (action, treatment, signal, model) that are stopped, sorted."""
+        prefix = f"{kind}:"
+        return tuple(sorted(name.removeprefix(prefix) for name in self.killed if name.startswith(prefix)))
+
+
+def digest_of(document: bytes) -> str:
+    """The name of a bundle: "sha256:<hex>" of its canonical JSON."""
+    return f"sha256:{hashlib.sha256(document).hexdigest()}"
+
+
+def key_of(digest: str) -> str:
+    """The bucket's key of a bundle."""
+    return digest.removeprefix("sha256:")
+
+
+class Bundles(Generic[T]):
+    """Gives the active bundle without waiting, and any stored one by digest."""
+
+    def __init__(self, bucket: KeyValue, parse: Callable[[bytes], T]) -> None:
+        self._bucket = bucket
+        self._parse = parse
+        self._active: Active[T] | None = None
+        self._loaded: OrderedDict[str, T] = OrderedDict()
+        self._changed = asyncio.Condition()
+
+    def active(self) -> Active[T]:
+        """What counts now. Raises Unavailable NO_ACTIVE_BUNDLE before the first activation."""
+        if self._active is None:
+            raise Unavailable("No bundle is active yet", reason="NO_ACTIVE_BUNDLE")
+        return self._active
+
+    async def check(self) -> None:
+        """Readiness: there is an active bundle."""
+        self.active()
+
+    async def get(self, digest: str) -> T:
+        """The bundle of that digest. Raises FailedPrecondition BUNDLE_UNKNOWN when it is not stored or not what its name says."""
+        found = self._loaded.get(digest)
+        if found is not None:
+            self._loaded.move_to_end(digest)
+            return found
+        return self._keep(digest, self._parse(await self._document(digest)))
+
+    async def wait_for(self, revision: int, timeout: float) -> Active[T]:  # noqa: ASYNC109 - a bound, not a scope
+        """The active bundle once it is at least of `revision`."""
+        async with asyncio.timeout(timeout), self._changed:
+            await self._changed.wait_for(lambda: self._active is not None and self._active.revision >= revision)
+        return self.active()
+
+    async def follow(self) -> None:
+        """Keep up with `active` for as long as the task lives."""
+        watcher = await self._bucket.watch(ACTIVE)
+        async for entry in watcher:
+            if entry is not None and entry.value:
+                await self._swap(json.loads(entry.value))
+
+    async def _swap(self, named: dict[str, object]) -> None:
+        revision = int(str(named["revision"]))
+        if self._active is not None and revision <= self._active.revision:
+            return
+        digest = str(named["digest"])
+        bundle = await self.get(digest)
+        killed = named["killed"]
+        assert isinstance(killed, list)
+        async with self._changed:
+            self._active = Active(digest, bundle, frozenset(map(str, killed)), revision)
+            self._changed.notify_all()
+
+    async def _document(self, digest: str) -> bytes:
+        try:
+            entry = await self._bucket.get(key_of(digest))
+        except KeyNotFoundError as missing:
+            raise FailedPrecondition("This bundle is not stored", reason="BUNDLE_UNKNOWN") from missing
+        document = entry.value or b""
+        if digest_of(document) != digest:
+            raise FailedPrecondition("The stored bundle is not what its name says", reason="BUNDLE_UNKNOWN")
+        return document
+
+    def _keep(self, digest: str, bundle: T) -> T:
+        self._loaded[digest] = bundle
+        while len(self._loaded) > KEPT:
+            self._loaded.popitem(last=False)
+        return bundle
+
+
+@asynccontextmanager
+async def watch(bus: Bus, parse: Callable[[bytes], T]) -> AsyncIterator[Bundles[T]]:
+    """Follow the active bundle until the context ends."""
+    bundles = Bundles(await bus.kv(BUCKET), parse)
+    following = asyncio.create_task(bundles.follow(), name="bundles")
+    try:
+        yield bundles
+    finally:
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await following

@@ -1,0 +1,24 @@
+"""`make generate`: everything that is committed and made from something else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import stubs
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main() -> None:
+    """Stubs from contracts, then locks from declarations."""
+    stubs.generate(stubs.STUBS)
+    print("stubs written to", stubs.STUBS.relative_to(ROOT))
+    environment = {"PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"}
+    subprocess.run([ROOT / "tools/locks"], check=True, env=environment)
+    print("locks written to requirements/")
+
+
+if __name__ == "__main__":
+    main()
