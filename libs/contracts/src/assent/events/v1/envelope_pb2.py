@@ -24,7 +24,6 @@ _sym_db = _symbol_database.Default()
 
 from assent.events.v1 import bank_pb2 as assent_dot_events_dot_v1_dot_bank__pb2
 from assent.events.v1 import consent_pb2 as assent_dot_events_dot_v1_dot_consent__pb2
-from assent.events.v1 import content_pb2 as assent_dot_events_dot_v1_dot_content__pb2
 from assent.events.v1 import decision_pb2 as assent_dot_events_dot_v1_dot_decision__pb2
 from assent.events.v1 import outcome_pb2 as assent_dot_events_dot_v1_dot_outcome__pb2
 from assent.events.v1 import profile_pb2 as assent_dot_events_dot_v1_dot_profile__pb2
@@ -32,15 +31,15 @@ from assent.events.v1 import session_pb2 as assent_dot_events_dot_v1_dot_session
 from assent.events.v1 import signal_pb2 as assent_dot_events_dot_v1_dot_signal__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x61ssent/events/v1/envelope.proto\x12\x10\x61ssent.events.v1\x1a\x1b\x61ssent/events/v1/bank.proto\x1a\x1e\x61ssent/events/v1/consent.proto\x1a\x1e\x61ssent/events/v1/content.proto\x1a\x1f\x61ssent/events/v1/decision.proto\x1a\x1e\x61ssent/events/v1/outcome.proto\x1a\x1e\x61ssent/events/v1/profile.proto\x1a\x1e\x61ssent/events/v1/session.proto\x1a\x1d\x61ssent/events/v1/signal.proto\"\x98\x06\n\x08\x45nvelope\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x16\n\x0eoccurred_at_ms\x18\x03 \x01(\x03\x12\x16\n\x0erecorded_at_ms\x18\x04 \x01(\x03\x12\x10\n\x08producer\x18\x05 \x01(\t\x12\x37\n\rsession_batch\x18\n \x01(\x0b\x32\x1e.assent.events.v1.SessionBatchH\x00\x12\x39\n\nbank_event\x18\x0b \x01(\x0b\x32#.assent.events.v1.BankEventRecordedH\x00\x12;\n\x0fsubjects_linked\x18\x0c \x01(\x0b\x32 .assent.events.v1.SubjectsLinkedH\x00\x12;\n\x0f\x63onsent_widened\x18\r \x01(\x0b\x32 .assent.events.v1.ConsentWidenedH\x00\x12=\n\x10\x63onsent_narrowed\x18\x0e \x01(\x0b\x32!.assent.events.v1.ConsentNarrowedH\x00\x12\x39\n\x0esubject_erased\x18\x0f \x01(\x0b\x32\x1f.assent.events.v1.SubjectErasedH\x00\x12\x39\n\x0esignal_changed\x18\x10 \x01(\x0b\x32\x1f.assent.events.v1.SignalChangedH\x00\x12?\n\x11\x64\x65\x63ision_recorded\x18\x11 \x01(\x0b\x32\".assent.events.v1.DecisionRecordedH\x00\x12=\n\x10outcome_recorded\x18\x12 \x01(\x0b\x32!.assent.events.v1.OutcomeRecordedH\x00\x12\x41\n\x12snapshot_published\x18\x13 \x01(\x0b\x32#.assent.events.v1.SnapshotPublishedH\x00\x12=\n\x10\x62undle_activated\x18\x14 \x01(\x0b\x32!.assent.events.v1.BundleActivatedH\x00\x42\x06\n\x04\x62ody\"\xbc\x01\n\nDeadLetter\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\x10\n\x08\x63onsumer\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0c\n\x04text\x18\x06 \x01(\t\x12\x0e\n\x06\x66ields\x18\x07 \x03(\t\x12\x12\n\ndeliveries\x18\x08 \x01(\r\x12\x0f\n\x07message\x18\t \x01(\x0c\x12\x16\n\x0erecorded_at_ms\x18\n \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x61ssent/events/v1/envelope.proto\x12\x10\x61ssent.events.v1\x1a\x1b\x61ssent/events/v1/bank.proto\x1a\x1e\x61ssent/events/v1/consent.proto\x1a\x1f\x61ssent/events/v1/decision.proto\x1a\x1e\x61ssent/events/v1/outcome.proto\x1a\x1e\x61ssent/events/v1/profile.proto\x1a\x1e\x61ssent/events/v1/session.proto\x1a\x1d\x61ssent/events/v1/signal.proto\"\xd9\x05\n\x08\x45nvelope\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x16\n\x0eoccurred_at_ms\x18\x03 \x01(\x03\x12\x16\n\x0erecorded_at_ms\x18\x04 \x01(\x03\x12\x10\n\x08producer\x18\x05 \x01(\t\x12\x37\n\rsession_batch\x18\n \x01(\x0b\x32\x1e.assent.events.v1.SessionBatchH\x00\x12\x39\n\nbank_event\x18\x0b \x01(\x0b\x32#.assent.events.v1.BankEventRecordedH\x00\x12;\n\x0fsubjects_linked\x18\x0c \x01(\x0b\x32 .assent.events.v1.SubjectsLinkedH\x00\x12;\n\x0f\x63onsent_widened\x18\r \x01(\x0b\x32 .assent.events.v1.ConsentWidenedH\x00\x12=\n\x10\x63onsent_narrowed\x18\x0e \x01(\x0b\x32!.assent.events.v1.ConsentNarrowedH\x00\x12\x39\n\x0esubject_erased\x18\x0f \x01(\x0b\x32\x1f.assent.events.v1.SubjectErasedH\x00\x12\x39\n\x0esignal_changed\x18\x10 \x01(\x0b\x32\x1f.assent.events.v1.SignalChangedH\x00\x12?\n\x11\x64\x65\x63ision_recorded\x18\x11 \x01(\x0b\x32\".assent.events.v1.DecisionRecordedH\x00\x12=\n\x10outcome_recorded\x18\x12 \x01(\x0b\x32!.assent.events.v1.OutcomeRecordedH\x00\x12\x41\n\x12snapshot_published\x18\x13 \x01(\x0b\x32#.assent.events.v1.SnapshotPublishedH\x00\x42\x06\n\x04\x62ody\"\xbc\x01\n\nDeadLetter\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\x10\n\x08\x63onsumer\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0c\n\x04text\x18\x06 \x01(\t\x12\x0e\n\x06\x66ields\x18\x07 \x03(\t\x12\x12\n\ndeliveries\x18\x08 \x01(\r\x12\x0f\n\x07message\x18\t \x01(\x0c\x12\x16\n\x0erecorded_at_ms\x18\n \x01(\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'assent.events.v1.envelope_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ENVELOPE']._serialized_start=307
-  _globals['_ENVELOPE']._serialized_end=1099
-  _globals['_DEADLETTER']._serialized_start=1102
-  _globals['_DEADLETTER']._serialized_end=1290
+  _globals['_ENVELOPE']._serialized_start=275
+  _globals['_ENVELOPE']._serialized_end=1004
+  _globals['_DEADLETTER']._serialized_start=1007
+  _globals['_DEADLETTER']._serialized_end=1195
 # @@protoc_insertion_point(module_scope)

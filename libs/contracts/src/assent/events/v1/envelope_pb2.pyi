@@ -5,7 +5,6 @@ Facts that travel on JetStream."""
 
 from assent.events.v1 import bank_pb2 as _bank_pb2
 from assent.events.v1 import consent_pb2 as _consent_pb2
-from assent.events.v1 import content_pb2 as _content_pb2
 from assent.events.v1 import decision_pb2 as _decision_pb2
 from assent.events.v1 import outcome_pb2 as _outcome_pb2
 from assent.events.v1 import profile_pb2 as _profile_pb2
@@ -47,7 +46,6 @@ class Envelope(_message.Message):
     DECISION_RECORDED_FIELD_NUMBER: _builtins.int
     OUTCOME_RECORDED_FIELD_NUMBER: _builtins.int
     SNAPSHOT_PUBLISHED_FIELD_NUMBER: _builtins.int
-    BUNDLE_ACTIVATED_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """Unique for ever; the same fact published twice carries the same id."""
     key: _builtins.str
@@ -98,10 +96,6 @@ class Envelope(_message.Message):
     def snapshot_published(self) -> _outcome_pb2.SnapshotPublished:
         """A new model snapshot is head (evt.model)."""
 
-    @_builtins.property
-    def bundle_activated(self) -> _content_pb2.BundleActivated:
-        """Another bundle is active, or something was stopped (evt.bundle)."""
-
     def __init__(
         self,
         *,
@@ -120,13 +114,12 @@ class Envelope(_message.Message):
         decision_recorded: _decision_pb2.DecisionRecorded | None = ...,
         outcome_recorded: _outcome_pb2.OutcomeRecorded | None = ...,
         snapshot_published: _outcome_pb2.SnapshotPublished | None = ...,
-        bundle_activated: _content_pb2.BundleActivated | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["bank_event", b"bank_event", "body", b"body", "bundle_activated", b"bundle_activated", "consent_narrowed", b"consent_narrowed", "consent_widened", b"consent_widened", "decision_recorded", b"decision_recorded", "outcome_recorded", b"outcome_recorded", "session_batch", b"session_batch", "signal_changed", b"signal_changed", "snapshot_published", b"snapshot_published", "subject_erased", b"subject_erased", "subjects_linked", b"subjects_linked"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bank_event", b"bank_event", "body", b"body", "consent_narrowed", b"consent_narrowed", "consent_widened", b"consent_widened", "decision_recorded", b"decision_recorded", "outcome_recorded", b"outcome_recorded", "session_batch", b"session_batch", "signal_changed", b"signal_changed", "snapshot_published", b"snapshot_published", "subject_erased", b"subject_erased", "subjects_linked", b"subjects_linked"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bank_event", b"bank_event", "body", b"body", "bundle_activated", b"bundle_activated", "consent_narrowed", b"consent_narrowed", "consent_widened", b"consent_widened", "decision_recorded", b"decision_recorded", "event_id", b"event_id", "key", b"key", "occurred_at_ms", b"occurred_at_ms", "outcome_recorded", b"outcome_recorded", "producer", b"producer", "recorded_at_ms", b"recorded_at_ms", "session_batch", b"session_batch", "signal_changed", b"signal_changed", "snapshot_published", b"snapshot_published", "subject_erased", b"subject_erased", "subjects_linked", b"subjects_linked"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bank_event", b"bank_event", "body", b"body", "consent_narrowed", b"consent_narrowed", "consent_widened", b"consent_widened", "decision_recorded", b"decision_recorded", "event_id", b"event_id", "key", b"key", "occurred_at_ms", b"occurred_at_ms", "outcome_recorded", b"outcome_recorded", "producer", b"producer", "recorded_at_ms", b"recorded_at_ms", "session_batch", b"session_batch", "signal_changed", b"signal_changed", "snapshot_published", b"snapshot_published", "subject_erased", b"subject_erased", "subjects_linked", b"subjects_linked"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["session_batch", "bank_event", "subjects_linked", "consent_widened", "consent_narrowed", "subject_erased", "signal_changed", "decision_recorded", "outcome_recorded", "snapshot_published", "bundle_activated"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["session_batch", "bank_event", "subjects_linked", "consent_widened", "consent_narrowed", "subject_erased", "signal_changed", "decision_recorded", "outcome_recorded", "snapshot_published"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
