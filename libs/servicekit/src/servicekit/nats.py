@@ -43,7 +43,7 @@ class Bus:
     @property
     def connected(self) -> bool:
         """Whether a server answers now."""
-        return bool(self.nc.is_connected)
+        return self.nc.usable
 
     async def check(self) -> None:
         """Raise Unavailable while no server answers: a readiness check."""

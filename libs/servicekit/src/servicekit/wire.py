@@ -2,9 +2,8 @@
 
 nats-py hands each message over a queue to a task, with its headers parsed into a dict; a call would pay that twice.
 `subscribe_raw` gives a plain function the bytes as they came, and `send` queues bytes that are already framed.
-Everything else (connecting, TLS, parsing, re-subscribing, JetStream) stays nats-py's. The private names used here are
-`_process_msg`, `_process_err`, `_pending` and `_flush_queue`: the locks pin the version, and the tests of this module
-fail when one of them changes.
+Everything else (connecting, TLS, parsing, re-subscribing, JetStream) stays nats-py's. Private names of nats-py are
+overridden here and nowhere else: the locks pin the version, and the tests of calls fail when one of them changes.
 """
 
 from __future__ import annotations
@@ -33,6 +32,12 @@ class Wire(Client):
         super().__init__()
         self._raw: dict[int, Receive] = {}
         self._flushed: asyncio.Future[None] | None = None
+        self._resubscribing = False
+
+    @property
+    def usable(self) -> bool:
+        """Whether a server listens, and to all our subscriptions: a little later than `is_connected` after a reconnect."""
+        return self._status in CAN_SEND and not self._resubscribing
 
     async def subscribe_raw(self, subject: str, receive: Receive, *, queue: str = "") -> Subscription:
         """Call `receive` on the event loop for each message of `subject`; it must not block and not raise."""
@@ -41,7 +46,7 @@ class Wire(Client):
 
     def send(self, command: bytes) -> None:
         """Queue one framed command; raises Unavailable while the server is away, so that nothing stale is sent later."""
-        if self._status not in CAN_SEND:
+        if not self.usable:
             raise Unavailable("The message bus is away.", reason="BUS_AWAY")
         self._pending.append(command)
         self._pending_data_size += len(command)
@@ -63,6 +68,19 @@ class Wire(Client):
         self._flushed = asyncio.get_running_loop().create_future()
         self._flushed.set_result(None)
         return self._flushed
+
+    async def _send_ping(self, future: asyncio.Future[bool] | None = None) -> None:
+        """Write what is queued first: `flush` and `drain` rely on the PING being the last thing sent, and it would not be."""
+        if self._pending and self._transport:
+            self._transport.writelines(self._pending)
+            self._pending = []
+            self._pending_data_size = 0
+        await super()._send_ping(future)
+
+    async def _attempt_reconnect(self) -> None:
+        self._resubscribing = True
+        await super()._attempt_reconnect()
+        self._resubscribing = False
 
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
         receive = self._raw.get(sid)

@@ -9,77 +9,41 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from servicekit import deadline
 from servicekit.app import Servicer
-from servicekit.errors import AssentError, DeadlineExceeded, Exhausted, Invalid, Unavailable
+from servicekit.calls import Invoker, Route, routes
+from servicekit.errors import AssentError, Exhausted, Invalid, Unavailable
 from servicekit.nats import Bus
 from servicekit.rpc import headers, micro
 from servicekit.rpc.channel import subject_of
 from servicekit.status import to_status
+from servicekit.wire import Receive
 
-Handler = Callable[[Any, Any], Awaitable[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """What a call says about itself. `method` is `/package.Service/Method`."""
-
-    method: str
-    token: bytes
-    traceparent: str
-
-
-Invoke = Callable[[Incoming, Handler, Any], Awaitable[Any]]
-"""Authenticates the caller, checks the method's scope, opens the span, and awaits the handler with the request."""
+NO_CONTEXT: None = None
+"""What handlers get where gRPC has a context: who calls is `auth.caller()`, errors are raised."""
 
 
 @dataclass(frozen=True, slots=True)
-class Method:
-    """One unary method as the generated code registered it."""
+class Served:
+    """A unary method, where calls of it arrive, and how that goes."""
 
-    path: str
-    handler: Handler
-    decode: Callable[[bytes], Any]
-    encode: Callable[[Any], bytes]
+    route: Route
     endpoint: micro.Endpoint
-
-
-class Registry:
-    """What a generated `add_*_to_server` takes for a server; keeps the unary methods, the others are gRPC only."""
-
-    def __init__(self, service: str) -> None:
-        self._service = service
-        self.methods: list[Method] = []
-
-    def add_generic_rpc_handlers(self, handlers: Any) -> None:
-        """Nothing: the registered handlers say the same."""
-
-    def add_registered_method_handlers(self, service_name: str, handlers: Mapping[str, Any]) -> None:
-        """Keep the unary ones."""
-        for name, handler in handlers.items():
-            if handler.unary_unary is not None:
-                self.methods.append(self._method(f"/{service_name}/{name}", handler))
-
-    def _method(self, path: str, handler: Any) -> Method:
-        name = path.rpartition(".")[2].replace("/", "-")
-        endpoint = micro.Endpoint(name=name, subject=subject_of(path), queue_group=self._service)
-        return Method(path, handler.unary_unary, handler.request_deserializer, handler.response_serializer, endpoint)
 
 
 class NatsServer:
     """Runs the calls of one replica."""
 
-    def __init__(self, bus: Bus, service: str, invoke: Invoke, max_concurrent: int) -> None:
+    def __init__(self, bus: Bus, service: str, invoker: Invoker, max_concurrent: int) -> None:
         self._nc = bus.nc
         self._service = service
-        self._invoke = invoke
+        self._invoker = invoker
         self._max_concurrent = max_concurrent
         self._running: set[asyncio.Task[None]] = set()
 
@@ -88,16 +52,16 @@ class NatsServer:
         """Calls being served now."""
         return len(self._running)
 
-    def receiver(self, method: Method) -> Callable[[bytes, bytes, bytes, bytes | None], None]:
+    def receiver(self, served: Served) -> Receive:
         """What NATS hands the calls of one method to."""
         loop = asyncio.get_running_loop()
 
         def receive(_subject: bytes, reply: bytes, data: bytes, head: bytes | None) -> None:
             if len(self._running) >= self._max_concurrent:
-                method.endpoint.count(0, "OVERLOADED")
+                served.endpoint.count(0, "OVERLOADED")
                 self._refuse(reply, Exhausted("This replica has enough to do.", reason="OVERLOADED"))
                 return
-            task = loop.create_task(self._serve(method, reply, data, head))
+            task = loop.create_task(self._serve(served, reply, data, head))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
@@ -112,11 +76,11 @@ class NatsServer:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
 
-    async def _serve(self, method: Method, reply: bytes, data: bytes, head: bytes | None) -> None:
+    async def _serve(self, served: Served, reply: bytes, data: bytes, head: bytes | None) -> None:
         started = time.monotonic_ns()
         reason = ""
         try:
-            body = await self._answer(method, started, data, head)
+            body = await self._answer(served.route, data, headers.read(head))
             self._nc.check_size(len(headers.OK) + len(body))
             self._send(reply, headers.OK, body)
         except asyncio.CancelledError:
@@ -125,22 +89,19 @@ class NatsServer:
         except Exception as error:  # noqa: BLE001  # every failure is answered
             reason = error.code if isinstance(error, AssentError) else "INTERNAL"
             self._refuse(reply, error)
-        method.endpoint.count(time.monotonic_ns() - started, reason)
+        served.endpoint.count(time.monotonic_ns() - started, reason)
 
-    async def _answer(self, method: Method, started: int, data: bytes, head: bytes | None) -> bytes:
-        fields = headers.read(head)
-        seconds = _milliseconds(fields.get(headers.DEADLINE, b"")) / 1000
-        if seconds <= 0:
-            raise DeadlineExceeded
-        try:
-            request = method.decode(data)
-        except DecodeError as error:
-            raise Invalid("The request's bytes are not its message.", reason="MALFORMED") from error
-        deadline.end_at(started / 1e9 + seconds)
-        call = Incoming(
-            method.path, fields.get(headers.TOKEN, b""), fields.get(headers.TRACEPARENT, b"").decode("ascii", "replace")
+    async def _answer(self, route: Route, data: bytes, fields: dict[bytes, bytes]) -> bytes:
+        async def work() -> bytes:
+            return _encode(route, await route.handler.unary_unary(_decode(route, data), NO_CONTEXT))
+
+        return await self._invoker.invoke(
+            route.method,
+            work,
+            token=fields.get(headers.TOKEN, b"").decode("ascii", "replace"),
+            remaining_s=_milliseconds(fields.get(headers.DEADLINE, b"")) / 1000,
+            traceparent=fields.get(headers.TRACEPARENT, b"").decode("ascii", "replace"),
         )
-        return method.encode(await self._invoke(call, method.handler, request))
 
     def _refuse(self, reply: bytes, error: BaseException) -> None:
         self._send(reply, headers.write_error(to_status(error, service=self._service)), b"")
@@ -163,12 +124,30 @@ def _milliseconds(value: bytes) -> int:
         raise Invalid("The call does not say how long it may take.", reason="NO_DEADLINE") from None
 
 
-def collect(service: str, servicers: Sequence[Servicer]) -> list[Method]:
-    """The unary methods of the servicers."""
-    registry = Registry(service)
-    for servicer in servicers:
-        servicer.add(servicer.implementation, registry)
-    return registry.methods
+def _decode(route: Route, data: bytes) -> Any:
+    try:
+        return route.handler.request_deserializer(data)
+    except DecodeError as error:
+        raise Invalid("The request's bytes are not its message.", reason="MALFORMED") from error
+
+
+def _encode(route: Route, response: Any) -> bytes:
+    data: bytes = route.handler.response_serializer(response)
+    return data
+
+
+def served_methods(service: str, servicers: Sequence[Servicer]) -> list[Served]:
+    """The unary methods of the servicers; the others are gRPC only."""
+    return [
+        Served(route, _endpoint(service, name))
+        for name, route in routes(servicers).items()
+        if route.handler.unary_unary is not None
+    ]
+
+
+def _endpoint(service: str, name: str) -> micro.Endpoint:
+    label = name.rpartition(".")[2].replace("/", "-")
+    return micro.Endpoint(name=label, subject=subject_of(name), queue_group=service)
 
 
 @asynccontextmanager
@@ -177,21 +156,21 @@ async def serve(
     service: str,
     servicers: Sequence[Servicer],
     *,
-    invoke: Invoke,
-    max_concurrent: int = 256,
+    invoker: Invoker,
+    max_concurrent: int = 1000,
     drain_seconds: float = 10,
     instance: str = "1",
     version: str = "0.0.0",
 ) -> AsyncIterator[NatsServer]:
     """Serve the unary methods over NATS; leaving takes no new calls, then finishes the running ones."""
-    methods = collect(service, servicers)
-    server = NatsServer(bus, service, invoke, max_concurrent)
-    endpoints = [method.endpoint for method in methods]
+    methods = served_methods(service, servicers)
+    server = NatsServer(bus, service, invoker, max_concurrent)
+    endpoints = [served.endpoint for served in methods]
     instance = re.sub(r"[^A-Za-z0-9_-]", "-", instance)
     async with micro.answering(bus.nc, service=service, instance=instance, version=version, endpoints=endpoints):
         subscriptions = [
-            await bus.nc.subscribe_raw(method.endpoint.subject, server.receiver(method), queue=service)
-            for method in methods
+            await bus.nc.subscribe_raw(served.endpoint.subject, server.receiver(served), queue=service)
+            for served in methods
         ]
         await bus.nc.flush()
         try:

@@ -11,6 +11,8 @@ from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from servicekit import deadline, errors
 from servicekit.app import Servicer
+from servicekit.auth import Caller
+from servicekit.calls import Invoker
 from servicekit.nats import connect
 from servicekit.rpc import headers
 from servicekit.rpc.server import serve
@@ -37,15 +39,17 @@ async def serving(request):
     return SERVING
 
 
-async def unguarded(call, handler, request):
-    """Invokes a handler without authentication: the transport alone is under test."""
-    return await handler(request, None)
+class UnsafeAllowAll:
+    """Believes everybody: the transport alone is under test."""
+
+    async def caller_of(self, token):
+        return Caller(subject="anybody", scopes=frozenset({""}))
 
 
 def serves(bus, answer=serving, **options):
     servicer = answer if isinstance(answer, Answering) else Answering(answer)
     servicers = [Servicer(health_pb2_grpc.add_HealthServicer_to_server, servicer)]
-    return serve(bus, bus.service, servicers, invoke=unguarded, **options)
+    return serve(bus, bus.service, servicers, invoker=Invoker(UnsafeAllowAll(), transport="nats"), **options)
 
 
 def stub_of(bus, **options):
