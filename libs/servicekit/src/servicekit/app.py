@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from assent.events.v1.envelope_pb2 import Envelope
+
+if TYPE_CHECKING:
+    from servicekit.nats import Bus
 
 EventHandler = Callable[[Envelope], Awaitable[None]]
 """Handles one event; a kit error says what becomes of the message (see `servicekit.status`)."""
@@ -43,9 +46,10 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """Everything that `servicekit.run` serves, in the order in which it is opened."""
+    """Everything that `servicekit.run` serves. Without a bus it is served over gRPC only and subscribes to nothing."""
 
     servicers: Sequence[Servicer]
     subscriptions: Sequence[Subscription] = ()
     tasks: Mapping[str, Task] = field(default_factory=dict)
     checks: Mapping[str, Check] = field(default_factory=dict)
+    bus: Bus | None = None

@@ -29,6 +29,12 @@ class Verdict(enum.Enum):
     NAK_WITH_BACKOFF = "redeliver, each time later"
 
 
+class Internal(errors.AssentError):
+    """Something went wrong on our side."""
+
+    reason = "INTERNAL"
+
+
 GRPC: Final[Mapping[type[BaseException], grpc.StatusCode]] = {
     errors.Invalid: grpc.StatusCode.INVALID_ARGUMENT,
     errors.Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
@@ -58,7 +64,7 @@ JETSTREAM: Final[Mapping[type[BaseException], Verdict]] = {
 CLASSES: Final[Mapping[int, type[errors.AssentError]]] = {
     code.value[0]: kind for kind, code in GRPC.items() if issubclass(kind, errors.AssentError)
 }
-"""The kit error of each status number; numbers that are nobody's become a plain AssentError."""
+"""The kit error of each status number; a number that is nobody's becomes Internal."""
 
 CODES: Final[Mapping[int, grpc.StatusCode]] = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -82,10 +88,9 @@ def verdict_of(error: BaseException) -> Verdict:
 def to_status(error: BaseException, *, service: str, trace_id: str = "") -> status_pb2.Status:
     """The google.rpc.Status to send: reason, field and retry delay of our errors; only the trace id of all others."""
     code = code_of(error)
-    known = _as_ours(error, code)
+    known = _as_ours(error, code, trace_id)
     status = status_pb2.Status(code=code.value[0], message=str(known))
-    metadata = {"trace_id": trace_id} if code is grpc.StatusCode.INTERNAL and trace_id else known.metadata
-    _add(status, error_details_pb2.ErrorInfo(reason=known.code, domain=f"{service}.assent", metadata=metadata))
+    _add(status, error_details_pb2.ErrorInfo(reason=known.code, domain=f"{service}.assent", metadata=known.metadata))
     if known.field is not None:
         violation = error_details_pb2.BadRequest.FieldViolation(field=known.field, description=known.text)
         _add(status, error_details_pb2.BadRequest(field_violations=[violation]))
@@ -96,9 +101,11 @@ def to_status(error: BaseException, *, service: str, trace_id: str = "") -> stat
     return status
 
 
-def _as_ours(error: BaseException, code: grpc.StatusCode) -> errors.AssentError:
+def _as_ours(error: BaseException, code: grpc.StatusCode, trace_id: str) -> errors.AssentError:
+    if isinstance(error, Internal):
+        return error
     if code is grpc.StatusCode.INTERNAL:
-        return errors.AssentError("Something went wrong on our side.", reason="INTERNAL")
+        return Internal(trace_id=trace_id) if trace_id else Internal()
     return error if isinstance(error, errors.AssentError) else CLASSES[code.value[0]]()
 
 
@@ -110,7 +117,7 @@ def _add(status: status_pb2.Status, detail: Any) -> None:
 
 def from_status(status: status_pb2.Status) -> errors.AssentError:
     """The kit error that a peer meant; unknown details are ignored."""
-    kind = CLASSES.get(status.code, errors.AssentError)
+    kind = CLASSES.get(status.code, Internal)
     info, text, field, retry_after_ms = _details(status)
     metadata = {key: value for key, value in info.metadata.items() if key not in _TAKEN}
     return kind(
