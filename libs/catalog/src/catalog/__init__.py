@@ -1,1 +1,1 @@
-"""The bundle: typed models, YAML loading, static checks, digest."""
+"""The bundle: typed models, YAML loading, static checks, digest, rendering. No service is imported here."""
