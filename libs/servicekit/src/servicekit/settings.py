@@ -129,8 +129,12 @@ class ServiceSettings(BaseSettings):
         return (init_settings,)
 
     @classmethod
-    def read(cls, environ: Mapping[str, str]) -> Self:
-        """The settings that these variables give; BadSettings names each one that is missing, wrong or unknown."""
+    def read(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """The settings of the process's environment, or of these variables.
+
+        Raises BadSettings naming each variable that is missing, wrong or unknown.
+        """
+        environ = os.environ if environ is None else environ
         stray = sorted(set(_strays(cls, environ)))
         if stray:
             raise BadSettings("; ".join(f"{name}: no such setting" for name in stray))
