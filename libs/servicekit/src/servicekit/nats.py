@@ -10,14 +10,19 @@ import asyncio
 import logging
 import math
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
+from assent.events.v1.envelope_pb2 import Envelope
 from nats.aio.client import Server
 from nats.js import JetStreamContext
+from nats.js.errors import BucketNotFoundError
+from nats.js.kv import KeyValue
 
-from servicekit.errors import Unavailable
+from servicekit import jetstream
+from servicekit.errors import AssentError, Unavailable
+from servicekit.jetstream import PublishAck
 from servicekit.rpc.channel import NatsChannel, Replies
 from servicekit.wire import Wire
 
@@ -53,6 +58,21 @@ class Bus:
     def channel(self, target: str, *, identity: ServiceIdentity | None = None, timeout: float = 5.0) -> NatsChannel:
         """Where a generated stub calls the service `target`: `ConsentServiceStub(bus.channel("consent", identity=me))`."""
         return NatsChannel(self.replies, target, identity=identity, timeout=timeout)
+
+    async def publish(self, subject: str, envelope: Envelope) -> PublishAck:
+        """Return once the stream has the fact; raises Unavailable otherwise. A repeat of an event id is stored once."""
+        return await jetstream.publish(self, subject, envelope)
+
+    async def publish_many(self, facts: Iterable[tuple[str, Envelope]]) -> list[PublishAck | AssentError]:
+        """Publish in order, many at a time; for each fact its acknowledgement, or why there is none."""
+        return await jetstream.publish_many(self, facts)
+
+    async def kv(self, bucket: str) -> KeyValue:
+        """A bucket that `ensure_streams` created; raises Unavailable while there is none."""
+        try:
+            return await self.js.key_value(bucket)
+        except (BucketNotFoundError, TimeoutError) as error:
+            raise Unavailable("The bucket is away.", reason="NO_BUCKET", bucket=bucket) from error
 
 
 @asynccontextmanager

@@ -11,9 +11,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from google.protobuf.message import DecodeError
-from opentelemetry import trace
 
-from servicekit import deadline
+from servicekit import deadline, telemetry
 from servicekit.errors import AssentError, DeadlineExceeded, Unavailable, Unimplemented
 from servicekit.rpc import headers
 from servicekit.status import from_status
@@ -44,8 +43,8 @@ class Replies:
         self._inbox = self.nc.new_inbox().encode() + b"."
         await self.nc.subscribe_raw(self._inbox.decode() + "*", self._receive)
 
-    async def ask(self, subject: bytes, head: bytes, payload: bytes, seconds: float) -> tuple[bytes, bytes]:
-        """Send one call and wait for its reply: raw headers and payload. Raises DeadlineExceeded or Unavailable."""
+    def ask(self, subject: bytes, head: bytes, payload: bytes, seconds: float) -> asyncio.Future[tuple[bytes, bytes]]:
+        """Send one request; the future holds the reply's raw headers and payload, DeadlineExceeded or Unavailable."""
         size = len(head) + len(payload)
         self.nc.check_size(size)
         number = b"%d" % next(self._numbers)
@@ -55,11 +54,12 @@ class Replies:
         waiting: asyncio.Future[tuple[bytes, bytes]] = loop.create_future()
         self._waiting[number] = waiting
         timer = loop.call_later(seconds, _expire, waiting)
-        try:
-            return await waiting
-        finally:
-            timer.cancel()
-            del self._waiting[number]
+        waiting.add_done_callback(lambda _: self._forget(number, timer))
+        return waiting
+
+    def _forget(self, number: bytes, timer: asyncio.TimerHandle) -> None:
+        timer.cancel()
+        del self._waiting[number]
 
     def lose_all(self) -> None:
         """Fail the calls whose replies cannot come any more because the connection is gone."""
@@ -115,7 +115,7 @@ class NatsChannel:
         if seconds <= 0:
             raise DeadlineExceeded
         token = self._identity.token(self._target) if self._identity else ""
-        head = headers.write_call(max(1, int(seconds * 1000)), token, traceparent())
+        head = headers.write_call(max(1, int(seconds * 1000)), token, telemetry.inject())
         return await self._replies.ask(subject, head, payload, seconds)
 
 
@@ -152,14 +152,6 @@ def _refuse(method: str) -> Callable[..., NoReturn]:
         raise Unimplemented(f"{method} streams: it is served over gRPC only.", reason="STREAMS_ARE_GRPC_ONLY")
 
     return refuse
-
-
-def traceparent() -> str:
-    """The W3C header of the current span, or nothing when there is none."""
-    span = trace.get_current_span().get_span_context()
-    if not span.is_valid:
-        return ""
-    return f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags:02x}"
 
 
 def subject_of(method: str) -> str:

@@ -49,3 +49,11 @@ def read(block: bytes | None) -> dict[bytes, bytes]:
 def read_error(fields: dict[bytes, bytes]) -> Status:
     """The status of a reply that is an error; raises ValueError or a protobuf DecodeError when there is none."""
     return Status.FromString(b64decode(fields[ERROR], validate=True))
+
+
+def write_fact(message_id: str, traceparent: str) -> bytes:
+    """The headers of a message for a stream."""
+    block = b"NATS/1.0\r\nNats-Msg-Id: " + message_id.encode()
+    if traceparent:
+        block += b"\r\ntraceparent: " + traceparent.encode()
+    return block + END
