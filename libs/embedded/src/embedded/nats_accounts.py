@@ -27,32 +27,33 @@ class Account:
 
 ACCOUNTS: Mapping[str, Account] = {
     "profile": Account(
-        calls=("consent",),
+        calls=("consent", "signals", "eligibility", "ranking", "content"),
         writes=("bank", "profile"),
         reads=("BANK_EVENTS", "CONSENT", "SIGNALS"),
     ),
     "consent": Account(
+        calls=("profile", "content"),
         writes=("consent",),
         reads=("DECISIONS",),
     ),
     "signals": Account(
-        calls=("consent", "profile"),
+        calls=("consent", "profile", "content", "orchestration"),
         writes=("session", "signal"),
         reads=("SESSION_EVENTS", "BANK_EVENTS", "CONSENT", "SIGNALS"),
         says=("live.signal.>",),
     ),
     "eligibility": Account(
-        calls=("consent",),
+        calls=("consent", "content"),
         reads=("DECISIONS", "OUTCOMES", "CONSENT"),
     ),
     "ranking": Account(
-        calls=("consent",),
+        calls=("consent", "content"),
         writes=("model",),
         reads=("DECISIONS", "OUTCOMES", "CONSENT"),
         buckets=("SNAPSHOTS",),
     ),
     "content": Account(
-        calls=("consent", "eligibility", "ranking", "signals"),
+        calls=("consent", "eligibility", "ranking"),
         writes=("bundle",),
         buckets=("BUNDLES",),
     ),

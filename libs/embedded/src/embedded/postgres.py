@@ -153,7 +153,8 @@ class Postgres:
     def remove(self) -> None:
         """Stop, and delete cluster, log and secrets."""
         self.stop()
-        shutil.rmtree(self.home, ignore_errors=True)
+        relocated = self.home.parent != self._state
+        shutil.rmtree(self.home.parent if relocated else self.home, ignore_errors=True)
         (self._state / "postgres.secrets").unlink(missing_ok=True)
 
     def _program(self, name: str, *arguments: str) -> Program:
