@@ -38,9 +38,11 @@ def formatting() -> str | None:
 
 def types() -> str | None:
     """Mypy, strict."""
-    members = sorted(path for kind in ("libs", "services") for path in (ROOT / kind).glob("*/src/*") if path.is_dir())
-    checked = [path for path in members if path.name != "assent"]
-    return run(BIN / "mypy", "--no-error-summary", *checked)
+    packages = sorted(
+        path.name for kind in ("libs", "services") for path in (ROOT / kind).glob("*/src/*") if path.is_dir()
+    )
+    chosen = [part for name in packages if name != "assent" for part in ("-p", name)]
+    return run(BIN / "mypy", "--no-error-summary", *chosen)
 
 
 def imports() -> str | None:
@@ -70,7 +72,9 @@ def buf(*arguments: str) -> str | None:
     """Buf from npm, where node is installed."""
     if shutil.which("npm") is None:
         return f"{SKIPPED}: node is not installed"
-    if not (BUF / "node_modules/.bin/buf").exists() and (failed := run("npm", "install", "--no-save", "--silent", cwd=BUF)):
+    if not (BUF / "node_modules/.bin/buf").exists() and (
+        failed := run("npm", "install", "--no-save", "--silent", cwd=BUF)
+    ):
         return failed
     return run(BUF / "node_modules/.bin/buf", *arguments, cwd=ROOT / "proto")
 
@@ -82,7 +86,9 @@ def contracts() -> str | None:
 
 def compatibility() -> str | None:
     """No contract breaks its readers: against the newest release, or the last commit before the first release."""
-    tags = subprocess.run(["git", "tag", "--list", "v*", "--sort=-v:refname"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
+    tags = subprocess.run(
+        ["git", "tag", "--list", "v*", "--sort=-v:refname"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.split()
     reference = tags[0] if tags else "HEAD"
     if run("git", "cat-file", "-e", f"{reference}:proto/buf.yaml"):
         return f"{SKIPPED}: {reference} has no contracts to compare with"
@@ -124,7 +130,8 @@ def main() -> int:
     """Run every check; 1 when any failed."""
     wanted = sys.argv[1:]
     chosen = {name: check for name, check in CHECKS.items() if not wanted or any(word in name for word in wanted)}
-    return 0 if all([report(name, check) for name, check in chosen.items()]) else 1
+    passed = [report(name, check) for name, check in chosen.items()]
+    return 0 if all(passed) else 1
 
 
 if __name__ == "__main__":

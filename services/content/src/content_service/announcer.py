@@ -1,0 +1,77 @@
+"""Keeps the bucket BUNDLES equal to the database: what counts is decided in PostgreSQL and told over NATS.
+
+A crash between commit and announcement, or a lost bucket, is mended by `keep`, which compares once a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import NoReturn
+
+from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
+from nats.js.kv import KeyValue
+
+from content_service.domain import Active
+from content_service.ports import Announcer, Bundles
+from servicekit.bundles import ACTIVE, BUCKET, key_of
+from servicekit.errors import AssentError, Unavailable
+from servicekit.nats import Bus
+
+logger = logging.getLogger(__name__)
+
+COMPARE_S = 1.0
+TIMEOUT_S = 5.0
+
+
+class BucketAnnouncer:
+    """Writes the bucket."""
+
+    def __init__(self, bus: Bus, bundles: Bundles) -> None:
+        self._bus = bus
+        self._bundles = bundles
+
+    async def announce(self, active: Active) -> None:
+        """Put document first, name second: a reader never sees a name without its document. Raises Unavailable."""
+        if active.digest is None:
+            return
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                bucket = await self._bus.kv(BUCKET)
+                if await _read(bucket, key_of(active.digest)) is None:
+                    await bucket.put(key_of(active.digest), await self._bundles.document(active.digest))
+                await _advance(bucket, active)
+        except (TimeoutError, OSError) as error:
+            raise Unavailable("The bundle could not be announced", reason="BUS_AWAY") from error
+
+    async def keep(self) -> NoReturn:
+        """Announce again whenever the bucket is behind: a task of the service's App."""
+        while True:
+            try:
+                await self.announce(await self._bundles.active())
+            except AssentError as error:
+                logger.warning("the active bundle could not be announced: %s", error.code)
+            await asyncio.sleep(COMPARE_S)
+
+
+async def _read(bucket: KeyValue, key: str) -> KeyValue.Entry | None:
+    try:
+        return await bucket.get(key)
+    except KeyNotFoundError:
+        return None
+
+
+async def _advance(bucket: KeyValue, active: Active) -> None:
+    """Write `active` unless the bucket is as far already; who loses a race leaves it to the winner."""
+    stored = await _read(bucket, ACTIVE)
+    if stored is not None and stored.value and json.loads(stored.value)["revision"] >= active.revision:
+        return
+    named = {"digest": active.digest, "killed": list(active.killed), "revision": active.revision}
+    try:
+        await bucket.update(ACTIVE, json.dumps(named).encode(), last=stored.revision if stored else 0)
+    except KeyWrongLastSequenceError:
+        return
+
+
+_: type[Announcer] = BucketAnnouncer

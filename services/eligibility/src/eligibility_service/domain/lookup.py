@@ -1,0 +1,159 @@
+"""What a rule sees: values that the purpose may read, or why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import cached_property
+from zoneinfo import ZoneInfo
+
+from catalog.attributes import AttributeInfo
+from catalog.model import Bundle, Derived
+from catalog.values import Missing, Value, conform
+from eligibility_service.domain import local_time
+from eligibility_service.domain.request import Money, RawValue, Request, Seen
+
+DAY_MS = 86_400_000
+CANDIDATE = "contact.days_since_shown"
+"""The one attribute whose value depends on the action that is judged."""
+
+Found = Value | Missing
+
+
+class Lookup:
+    """Values of one request, read for one purpose."""
+
+    def __init__(self, bundle: Bundle, request: Request, purpose: str, derived: Mapping[str, Derived]) -> None:
+        self._bundle = bundle
+        self._request = request
+        self._categories = request.categories(purpose)
+        self._derived = derived
+        self._memo: dict[str, Found] = {}
+
+    def __call__(self, name: str) -> Found:
+        """The value of an attribute, or the cause of its absence."""
+        found = self._memo.get(name)
+        if found is None:
+            found = self._memo[name] = self._read(name)
+        return found
+
+    def judging(self, action: str) -> Callable[[str], Found]:
+        """The same, for an expression that reads what is known of one action."""
+        return lambda name: self._days_since_shown(action) if name == CANDIDATE else self(name)
+
+    def _read(self, name: str) -> Found:
+        info = self._bundle.table[name]
+        if not info.categories <= self._categories:
+            return Missing.NO_CONSENT
+        if name in self._derived:
+            return self._derive(self._derived[name])
+        sources: Mapping[str, Callable[[AttributeInfo], Found]] = {
+            "view": self._view,
+            "signal": self._signal,
+            "context": self._context,
+            "now": self._now,
+        }
+        return sources[name.partition(".")[0]](info)
+
+    def _view(self, info: AttributeInfo) -> Found:
+        if "profile" in self._request.unavailable:
+            return Missing.UNAVAILABLE
+        seen = self._request.view.get(info.id)
+        if seen is None:
+            return self._request.withheld.get(info.id, Missing.UNKNOWN)
+        return Missing.STALE if self._stale(seen, info) else _conform(seen.value, info)
+
+    def _stale(self, seen: Seen, info: AttributeInfo) -> bool:
+        return info.freshness_ms is not None and self._request.now_ms - seen.as_of_ms > info.freshness_ms
+
+    def _signal(self, info: AttributeInfo) -> Found:
+        if not self._request.signals_known:
+            return Missing.UNAVAILABLE
+        _, definition, *field = info.id.split(".")
+        live = self._request.signals.get(definition)
+        if not field:
+            return 0 if live is None else live.strength
+        if live is None or field[0] not in live.fields:
+            return Missing.UNKNOWN
+        return _conform(live.fields[field[0]], info)
+
+    def _context(self, info: AttributeInfo) -> Found:
+        if info.id == "context.channel":
+            return self._request.channel
+        if info.id == "context.jurisdictions":
+            return frozenset(jurisdictions(self._bundle, self._request))
+        if info.id not in self._request.context:
+            return Missing.UNKNOWN
+        return _conform(self._request.context[info.id], info)
+
+    def _now(self, info: AttributeInfo) -> Found:
+        if info.id == "now.local_hour":
+            return self._wall.hour
+        if info.id == "now.weekday":
+            return local_time.weekday(self._wall)
+        return local_time.is_holiday(self._wall, self._bundle.active_packs)
+
+    @cached_property
+    def _wall(self) -> datetime:
+        where = local_time.zone(customer_zone(self._request) or self._bundle.bank.time_zone)
+        return local_time.local(self._request.now_ms, where or ZoneInfo("UTC"))
+
+    def _days_since_shown(self, action: str) -> Found:
+        if "interaction" not in self._categories:
+            return Missing.NO_CONSENT
+        if self._request.contact is None:
+            return Missing.UNAVAILABLE
+        at = self._request.contact.last_shown.get(action)
+        return Missing.UNKNOWN if at is None else (self._request.now_ms - at) // DAY_MS
+
+    def _derive(self, derived: Derived) -> Found:
+        values = [self(name) for name in derived.of]
+        for value in values:
+            if isinstance(value, Missing):
+                return value
+        return _ARITHMETIC[derived.op](
+            [value for value in values if not isinstance(value, Missing)], self._request.now_ms
+        )
+
+
+def _numbers(values: list[Value]) -> list[int]:
+    return [value for value in values if isinstance(value, int)]
+
+
+def _ratio_bp(values: list[Value], _now_ms: int) -> Found:
+    part, whole = _numbers(values)
+    return Missing.UNKNOWN if whole == 0 else part * 10_000 // whole
+
+
+_ARITHMETIC: Mapping[str, Callable[[list[Value], int], Found]] = {
+    "add": lambda values, _: sum(_numbers(values)),
+    "sub": lambda values, _: _numbers(values)[0] - sum(_numbers(values)[1:]),
+    "min": lambda values, _: min(_numbers(values)),
+    "max": lambda values, _: max(_numbers(values)),
+    "count": lambda values, _: len(values[0]) if isinstance(values[0], frozenset) else Missing.MISMATCH,
+    "days_since": lambda values, now_ms: (now_ms - _numbers(values)[0]) // DAY_MS,
+    "ratio_bp": _ratio_bp,
+}
+
+
+def _conform(value: RawValue, info: AttributeInfo) -> Found:
+    """The value in its declared type; money of another currency is a mismatch."""
+    if isinstance(value, Money):
+        same = info.type.kind == "money" and info.type.currency == value.currency
+        return value.amount_minor if same else Missing.MISMATCH
+    found = conform(value, info.type)
+    if info.type.kind == "enum" and info.type.values and found not in info.type.values:
+        return Missing.MISMATCH
+    return found
+
+
+def jurisdictions(bundle: Bundle, request: Request) -> tuple[str, ...]:
+    """Those of the request, else the bank's own."""
+    return request.jurisdictions or (bundle.bank.jurisdiction,)
+
+
+def customer_zone(request: Request) -> str | None:
+    """The customer's time zone, when the view or the request tells it."""
+    seen = request.view.get("view.time_zone")
+    named = seen.value if seen else request.context.get("context.time_zone")
+    return named if isinstance(named, str) and local_time.zone(named) else None
