@@ -12,17 +12,18 @@ import math
 import random
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from assent.events.v1.envelope_pb2 import Envelope
+from grpc import aio
 from nats.aio.client import Server
 from nats.js import JetStreamContext
 from nats.js.errors import BucketNotFoundError
 from nats.js.kv import KeyValue
 
-from servicekit import jetstream
+from assent.events.v1.envelope_pb2 import Envelope
+from servicekit import publishing
 from servicekit.errors import AssentError, Unavailable
-from servicekit.jetstream import PublishAck
+from servicekit.publishing import PublishAck
 from servicekit.rpc.channel import NatsChannel, Replies
 from servicekit.wire import Wire
 
@@ -55,17 +56,18 @@ class Bus:
         if not self.connected:
             raise Unavailable("The message bus is away.", reason="BUS_AWAY")
 
-    def channel(self, target: str, *, identity: ServiceIdentity | None = None, timeout: float = 5.0) -> NatsChannel:
+    def channel(self, target: str, *, identity: ServiceIdentity | None = None, timeout: float = 5.0) -> aio.Channel:
         """Where a generated stub calls the service `target`: `ConsentServiceStub(bus.channel("consent", identity=me))`."""
-        return NatsChannel(self.replies, target, identity=identity, timeout=timeout)
+        # It offers what a generated stub asks of a channel, and no more.
+        return cast("aio.Channel", NatsChannel(self.replies, target, identity=identity, timeout=timeout))
 
     async def publish(self, subject: str, envelope: Envelope) -> PublishAck:
         """Return once the stream has the fact; raises Unavailable otherwise. A repeat of an event id is stored once."""
-        return await jetstream.publish(self, subject, envelope)
+        return await publishing.publish(self, subject, envelope)
 
     async def publish_many(self, facts: Iterable[tuple[str, Envelope]]) -> list[PublishAck | AssentError]:
         """Publish in order, many at a time; for each fact its acknowledgement, or why there is none."""
-        return await jetstream.publish_many(self, facts)
+        return await publishing.publish_many(self, facts)
 
     async def kv(self, bucket: str) -> KeyValue:
         """A bucket that `ensure_streams` created; raises Unavailable while there is none."""

@@ -77,6 +77,12 @@ class Wire(Client):
             self._pending_data_size = 0
         await super()._send_ping(future)
 
+    async def _process_pong(self) -> None:
+        """Let a PONG come for a `flush` that was given up; nats-py's reader would end at its cancelled future."""
+        if self._pongs and self._pongs[0].done():
+            self._pongs[0] = asyncio.get_running_loop().create_future()
+        await super()._process_pong()
+
     async def _attempt_reconnect(self) -> None:
         self._resubscribing = True
         await super()._attempt_reconnect()

@@ -57,3 +57,8 @@ def write_fact(message_id: str, traceparent: str) -> bytes:
     if traceparent:
         block += b"\r\ntraceparent: " + traceparent.encode()
     return block + END
+
+
+def write_plain() -> bytes:
+    """A block without headers, for requests of the JetStream API."""
+    return b"NATS/1.0\r\n\r\n"

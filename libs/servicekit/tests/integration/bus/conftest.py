@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+
 from servicekit.nats import connect
 
 numbers = itertools.count()

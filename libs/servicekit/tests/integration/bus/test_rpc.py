@@ -9,6 +9,7 @@ import json
 import pytest
 from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+
 from servicekit import deadline, errors
 from servicekit.app import Servicer
 from servicekit.auth import Caller
