@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -23,6 +25,7 @@ from pydantic_settings import (
 from servicekit.errors import Invalid
 
 _NESTED = "__"
+_FROM_JSON = frozenset({tuple, list, set, frozenset, dict, Mapping, Sequence})
 
 
 class BadSettings(Invalid):
@@ -135,15 +138,16 @@ class ServiceSettings(BaseSettings):
         Raises BadSettings naming each variable that is missing, wrong or unknown.
         """
         environ = os.environ if environ is None else environ
-        stray = sorted(set(_strays(cls, environ)))
-        if stray:
-            raise BadSettings("; ".join(f"{name}: no such setting" for name in stray))
+        wrong = [f"{name}: no such setting" for name, field in _ours(cls, environ) if field is None]
+        wrong += _not_json(cls, environ)
+        if wrong:
+            raise BadSettings("; ".join(sorted(wrong)))
         try:
             return cls(**_Variables(cls, environ)())
         except ValidationError as error:
             raise BadSettings("; ".join(_lines(cls, error))) from None
-        except SettingsError as error:
-            raise BadSettings(_not_json(cls, error)) from None
+        except SettingsError:
+            raise BadSettings(f"{cls.prefix}_*: a value that must be JSON is not") from None
 
 
 class _Variables(EnvSettingsSource):
@@ -157,37 +161,53 @@ class _Variables(EnvSettingsSource):
         return {name.lower(): value for name, value in self._environ.items()}
 
 
-def _strays(cls: type[ServiceSettings], environ: Mapping[str, str]) -> Iterator[str]:
-    """Names with the service's prefix that are nobody's; pydantic's `forbid` does not see them."""
+def _ours(cls: type[ServiceSettings], environ: Mapping[str, str]) -> Iterator[tuple[str, FieldInfo | None]]:
+    """The variables with the service's prefix, each with the field it sets; pydantic's `forbid` does not see the others."""
     start = f"{cls.prefix}_"
     for name in environ:
-        if name.upper().startswith(start) and not _is_field(cls, name[len(start) :].lower().split(_NESTED)):
-            yield name
+        if name.upper().startswith(start):
+            yield name, _field(cls, name[len(start) :].lower().split(_NESTED))
 
 
-def _is_field(model: type[BaseModel], path: list[str]) -> bool:
+def _field(model: type[BaseModel], path: list[str]) -> FieldInfo | None:
     field = model.model_fields.get(path[0])
-    if field is None:
-        return False
+    if field is None or len(path) == 1:
+        return field
     inner = field.annotation
-    if len(path) == 1:
-        return True
-    return isinstance(inner, type) and issubclass(inner, BaseModel) and _is_field(inner, path[1:])
+    return _field(inner, path[1:]) if isinstance(inner, type) and issubclass(inner, BaseModel) else None
+
+
+def _not_json(cls: type[ServiceSettings], environ: Mapping[str, str]) -> Iterator[str]:
+    """The variables of lists and maps that are not JSON: pydantic would name their group only."""
+    for name, field in _ours(cls, environ):
+        if field is not None and get_origin(field.annotation) in _FROM_JSON and not _is_json(environ[name]):
+            yield f"{name}: not JSON"
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _lines(cls: type[ServiceSettings], error: ValidationError) -> Iterator[str]:
     for problem in error.errors(include_input=False, include_url=False, include_context=False):
-        yield f"{_variable(cls, problem['loc'])}: {problem['msg']}"
+        for name in _variables(cls, [str(part) for part in problem["loc"]]):
+            yield f"{name}: {problem['msg']}"
 
 
-def _variable(cls: type[ServiceSettings], location: tuple[int | str, ...]) -> str:
-    return f"{cls.prefix}_{_NESTED.join(str(part) for part in location).upper()}"
-
-
-def _not_json(cls: type[ServiceSettings], error: SettingsError) -> str:
-    """Pydantic's text names the field in quotes; the cause holds the value and is left behind."""
-    field = str(error).partition('"')[2].partition('"')[0]
-    return f"{_variable(cls, (field,))}: not JSON"
+def _variables(cls: type[ServiceSettings], path: list[str]) -> Iterator[str]:
+    """The variable of a field; for a whole group, those of the fields that it cannot do without."""
+    field = _field(cls, path)
+    group = field.annotation if field else None
+    if isinstance(group, type) and issubclass(group, BaseModel):
+        for name, inner in group.model_fields.items():
+            if inner.is_required():
+                yield from _variables(cls, [*path, name])
+    else:
+        yield f"{cls.prefix}_{_NESTED.join(path).upper()}"
 
 
 def parse_env_file(text: str) -> dict[str, str]:

@@ -1,0 +1,74 @@
+"""A service as small as one can be, for tests to run as a process: what the files of TINY_FOLDER say is what it does."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import ClassVar
+
+from assent.profile.v1 import profile_service_pb2 as pb
+from assent.profile.v1 import profile_service_pb2_grpc as rpc
+from servicekit.app import App, Servicer
+from servicekit.errors import Unavailable
+from servicekit.run import run
+from servicekit.settings import ServiceSettings
+
+logger = logging.getLogger("tiny")
+
+
+class Settings(ServiceSettings, prefix="TINY"):
+    service: ClassVar[str] = "tiny"
+    folder: Path
+
+
+async def appears(path: Path) -> None:
+    while not path.exists():  # noqa: ASYNC110, ASYNC240  # another process makes it, in a test
+        await asyncio.sleep(0.01)
+
+
+class Tiny(rpc.ProfileServiceServicer):
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    async def ResolveSubject(self, request, context):
+        if request.create:
+            (self._folder / "started").touch()
+            await appears(self._folder / "go-on")
+            logger.info("call answered")
+        return pb.ResolveSubjectResponse(subject_id="tiny")
+
+
+@asynccontextmanager
+async def build(settings: Settings) -> AsyncIterator[App]:
+    folder = settings.folder
+
+    async def dependency() -> None:
+        if (folder / "dependency-away").exists():
+            raise Unavailable(reason="AWAY")
+
+    async def loop() -> None:
+        try:
+            await appears(folder / "crash")
+            (folder / "crash").unlink()
+            message = "the task of account 4711"
+            raise RuntimeError(message)
+        except asyncio.CancelledError:
+            logger.info("task stopped")
+            raise
+
+    logger.info("pool opened")
+    try:
+        yield App(
+            servicers=[Servicer(rpc.add_ProfileServiceServicer_to_server, Tiny(folder))],
+            tasks={"loop": loop},
+            checks={"dependency": dependency},
+        )
+    finally:
+        logger.info("pool closed")
+
+
+if __name__ == "__main__":
+    run(build, Settings)
