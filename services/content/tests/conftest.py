@@ -80,12 +80,12 @@ class RecordingRegistry:
 
     def __init__(self, refusal: Exception | None = None) -> None:
         self.refusal = refusal
-        self.published: list[str] = []
+        self.published: list[Bundle] = []
 
-    async def publish(self, bundle: Bundle, digest: str, approvers: Sequence[str]) -> None:
+    async def publish(self, bundle: Bundle, approvers: Sequence[str]) -> None:
         if self.refusal:
             raise self.refusal
-        self.published.append(digest)
+        self.published.append(bundle)
 
 
 _bundles: type[Bundles] = MemoryBundles

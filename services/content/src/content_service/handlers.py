@@ -93,7 +93,7 @@ async def activate_bundle(
     life = await bundles.life(digest)
     domain.activate(life, now_ms=audit.at_ms)
     if life.state is not State.ACTIVE:
-        await registry.publish(bundle_from_json(await bundles.document(digest)), digest, life.approved_by)
+        await registry.publish(bundle_from_json(await bundles.document(digest)), life.approved_by)
     life, active = await bundles.activate(digest, audit)
     await announcer.announce(active)
     return life, active

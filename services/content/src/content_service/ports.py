@@ -66,6 +66,6 @@ class Announcer(Protocol):
 class Registry(Protocol):
     """The ledger's registry."""
 
-    async def publish(self, bundle: Bundle, digest: str, approvers: Sequence[str]) -> None:
+    async def publish(self, bundle: Bundle, approvers: Sequence[str]) -> None:
         """Raises FailedPrecondition with the ledger's reason when it refuses."""
         ...

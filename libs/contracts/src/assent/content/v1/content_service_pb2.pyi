@@ -645,7 +645,6 @@ class RenderRequest(_message.Message):
     LOCALE_FIELD_NUMBER: _builtins.int
     CHANNEL_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
-    VALUES_FIELD_NUMBER: _builtins.int
     VARIANTS_FIELD_NUMBER: _builtins.int
     bundle_digest: _builtins.str
     """The bundle."""
@@ -658,12 +657,8 @@ class RenderRequest(_message.Message):
         """Actions and where they are placed."""
 
     @_builtins.property
-    def values(self) -> _containers.RepeatedCompositeFieldContainer[_value_pb2.Attribute]:
-        """Values that texts may use."""
-
-    @_builtins.property
     def variants(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Treatments by action, chosen by an experiment's arm."""
+        """Variants of treatments by action, chosen by an experiment's arm."""
 
     def __init__(
         self,
@@ -672,12 +667,11 @@ class RenderRequest(_message.Message):
         locale: _builtins.str = ...,
         channel: _builtins.str = ...,
         items: _abc.Iterable[Global___RenderItem] | None = ...,
-        values: _abc.Iterable[_value_pb2.Attribute] | None = ...,
         variants: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_digest", b"bundle_digest", "channel", b"channel", "items", b"items", "locale", b"locale", "values", b"values", "variants", b"variants"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_digest", b"bundle_digest", "channel", b"channel", "items", b"items", "locale", b"locale", "variants", b"variants"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -692,22 +686,28 @@ class RenderItem(_message.Message):
     ITEM_FIELD_NUMBER: _builtins.int
     ACTION_FIELD_NUMBER: _builtins.int
     PLACEMENT_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
     item: _builtins.str
     """Echoed."""
     action: _builtins.str
     """The action."""
     placement: _builtins.str
     """The placement."""
+    @_builtins.property
+    def values(self) -> _containers.RepeatedCompositeFieldContainer[_value_pb2.Attribute]:
+        """Values that its text may use: those that the action's purpose may read."""
+
     def __init__(
         self,
         *,
         item: _builtins.str = ...,
         action: _builtins.str = ...,
         placement: _builtins.str = ...,
+        values: _abc.Iterable[_value_pb2.Attribute] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "item", b"item", "placement", b"placement"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "item", b"item", "placement", b"placement", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -82,8 +82,8 @@ class EligibilityServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Reserve(self, request, context):
-        """Takes a place under every limit that covers an item, or refuses the item. Idempotent by decision_id.
-        Errors: ABORTED (repeat once), ALREADY_EXISTS (other content), FAILED_PRECONDITION BUNDLE_UNKNOWN, UNAVAILABLE.
+        """Takes a place under every limit that covers an item, or refuses the item. Idempotent by decision_id and item; a decision may ask again for other items.
+        Errors: ABORTED (repeat once), ALREADY_EXISTS (an item with other content), FAILED_PRECONDITION BUNDLE_UNKNOWN, UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

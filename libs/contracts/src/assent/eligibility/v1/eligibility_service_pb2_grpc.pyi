@@ -40,8 +40,8 @@ class EligibilityServiceStub:
     GetContactState: _grpc.UnaryUnaryMultiCallable[_eligibility_service_pb2.GetContactStateRequest, _eligibility_service_pb2.GetContactStateResponse]
     """What was shown, what is paused and what is reserved. Reads only. Errors: PERMISSION_DENIED BASIS_*, UNAVAILABLE."""
     Reserve: _grpc.UnaryUnaryMultiCallable[_eligibility_service_pb2.ReserveRequest, _eligibility_service_pb2.ReserveResponse]
-    """Takes a place under every limit that covers an item, or refuses the item. Idempotent by decision_id.
-    Errors: ABORTED (repeat once), ALREADY_EXISTS (other content), FAILED_PRECONDITION BUNDLE_UNKNOWN, UNAVAILABLE.
+    """Takes a place under every limit that covers an item, or refuses the item. Idempotent by decision_id and item; a decision may ask again for other items.
+    Errors: ABORTED (repeat once), ALREADY_EXISTS (an item with other content), FAILED_PRECONDITION BUNDLE_UNKNOWN, UNAVAILABLE.
     """
     Release: _grpc.UnaryUnaryMultiCallable[_eligibility_service_pb2.ReleaseRequest, _eligibility_service_pb2.ReleaseResponse]
     """Gives reservations back. Idempotent; unknown items are ignored. Errors: UNAVAILABLE."""
@@ -60,8 +60,8 @@ class EligibilityServiceAsyncStub(EligibilityServiceStub):
     GetContactState: _aio.UnaryUnaryMultiCallable[_eligibility_service_pb2.GetContactStateRequest, _eligibility_service_pb2.GetContactStateResponse]  # type: ignore[assignment]
     """What was shown, what is paused and what is reserved. Reads only. Errors: PERMISSION_DENIED BASIS_*, UNAVAILABLE."""
     Reserve: _aio.UnaryUnaryMultiCallable[_eligibility_service_pb2.ReserveRequest, _eligibility_service_pb2.ReserveResponse]  # type: ignore[assignment]
-    """Takes a place under every limit that covers an item, or refuses the item. Idempotent by decision_id.
-    Errors: ABORTED (repeat once), ALREADY_EXISTS (other content), FAILED_PRECONDITION BUNDLE_UNKNOWN, UNAVAILABLE.
+    """Takes a place under every limit that covers an item, or refuses the item. Idempotent by decision_id and item; a decision may ask again for other items.
+    Errors: ABORTED (repeat once), ALREADY_EXISTS (an item with other content), FAILED_PRECONDITION BUNDLE_UNKNOWN, UNAVAILABLE.
     """
     Release: _aio.UnaryUnaryMultiCallable[_eligibility_service_pb2.ReleaseRequest, _eligibility_service_pb2.ReleaseResponse]  # type: ignore[assignment]
     """Gives reservations back. Idempotent; unknown items are ignored. Errors: UNAVAILABLE."""
@@ -92,8 +92,8 @@ class EligibilityServiceServicer:
         request: _eligibility_service_pb2.ReserveRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_eligibility_service_pb2.ReserveResponse, _abc.Awaitable[_eligibility_service_pb2.ReserveResponse]]:
-        """Takes a place under every limit that covers an item, or refuses the item. Idempotent by decision_id.
-        Errors: ABORTED (repeat once), ALREADY_EXISTS (other content), FAILED_PRECONDITION BUNDLE_UNKNOWN, UNAVAILABLE.
+        """Takes a place under every limit that covers an item, or refuses the item. Idempotent by decision_id and item; a decision may ask again for other items.
+        Errors: ABORTED (repeat once), ALREADY_EXISTS (an item with other content), FAILED_PRECONDITION BUNDLE_UNKNOWN, UNAVAILABLE.
         """
 
     def Release(

@@ -1,0 +1,37 @@
+"""The ledger's registry over NATS."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from assent.consent.v1 import consent_service_pb2 as pb
+from assent.consent.v1.consent_service_pb2_grpc import RegistryServiceAsyncStub
+from catalog.model import Bundle
+from catalog.registry import registry_digest, registry_document, registry_notices
+from content_service.ports import Registry
+
+
+class LedgerRegistry:
+    """Publishes a bundle's registry to the consent service."""
+
+    def __init__(self, stub: RegistryServiceAsyncStub) -> None:
+        self._stub = stub
+
+    async def publish(self, bundle: Bundle, approvers: Sequence[str]) -> None:
+        """Publish; publishing the registry in force again changes nothing."""
+        document = registry_document(bundle)
+        notices = [
+            pb.Notice(id=text.id, version=text.version, locale=text.locale, bytes=text.bytes)
+            for text in registry_notices(bundle)
+        ]
+        await self._stub.PublishRegistry(
+            pb.PublishRegistryRequest(
+                request_id=registry_digest(document).removeprefix("sha256:"),
+                document=document,
+                notices=notices,
+                approvers=approvers,
+            )
+        )
+
+
+_: type[Registry] = LedgerRegistry
