@@ -21,7 +21,7 @@ from typing import Final, NoReturn, TypeVar
 
 import uvloop
 
-from servicekit import grpc_server, logs
+from servicekit import grpc_server, jetstream, logs
 from servicekit.app import App, Check
 from servicekit.auth import FileKeys, ServiceTokenVerifier, TokenVerifier, key_source
 from servicekit.calls import Invoker
@@ -166,9 +166,8 @@ async def intake(app: App, settings: ServiceSettings) -> AsyncIterator[GrpcServe
     if app.bus is not None:
         managers.append(_nats(app, settings, seconds))
         if app.subscriptions:
-            from servicekit import jetstream  # noqa: PLC0415
-
-            managers.append(jetstream.consume(app.bus, app.subscriptions))
+            consumers = jetstream.ConsumerSettings(drain_s=seconds)
+            managers.append(jetstream.consume(app.bus, app.subscriptions, consumers))
     async with together(managers) as opened:
         yield opened[0]
 
