@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, StringConstraints
 
 from catalog.frozen import Frozen, FrozenMap
 from catalog.model.bank import SlotName
@@ -24,7 +24,19 @@ from catalog.model.base import (
     Token,
 )
 
+
+def _harmless(link: str) -> str:
+    if link.partition(":")[0] in {"javascript", "data", "vbscript", "file", "http"}:
+        raise ValueError("a link leads into the app or to https")
+    return link
+
+
 Tone = Literal["neutral", "helpful", "reassuring", "urgent", "celebrating"]
+Link = Annotated[
+    str, StringConstraints(pattern=r"^[a-z][a-z0-9+-]*:[^\s{}<>\"']+$", max_length=200), AfterValidator(_harmless)
+]
+"""Where a tap leads: the app's own scheme or https; never a script."""
+
 Outcome = Literal["impression", "click", "dismiss", "accept", "convert", "complaint"]
 
 
@@ -45,7 +57,7 @@ class Treatment(Model):
     channels: tuple[Token, ...] = Field(min_length=1)
     message: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
     slots: tuple[SlotName, ...] = Field(default=("title", "body", "cta"), min_length=1)
-    link: str | None = Field(default=None, pattern=r"^(harbour|https|assent)://?[^\s{}]*$", max_length=200)
+    link: Link | None = None
     icon: Token | None = None
     tone: Tone = "neutral"
     format: Token = "card"

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from catalog.durations import UNITS_MS
 from catalog.frozen import Frozen, FrozenMap, JsonMap
-from catalog.model.actions import Outcome
+from catalog.model.actions import Action, Outcome
 from catalog.model.bank import QuietHours
 from catalog.model.base import (
     ActionKind,
@@ -32,7 +32,7 @@ LONGEST_PAUSE = 3650 * UNITS_MS["d"]
 
 
 class Scope(Model):
-    """Which actions: all, or those of any listed issue, group, kind, tag or id. Written `all` or `{group: cards}`."""
+    """Which actions: all, or those of the listed issues, groups, kinds, tags or ids. Written `all` or `{group: cards}`."""
 
     all_: Bool = Field(default=False, alias="all")
     issue: tuple[Token, ...] = ()
@@ -40,6 +40,11 @@ class Scope(Model):
     action: tuple[Token, ...] = ()
     kind: tuple[ActionKind, ...] = ()
     tag: tuple[Token, ...] = ()
+
+    def covers(self, action: Action) -> bool:
+        """Whether the action is in this scope."""
+        own = (("issue", action.issue), ("group", action.group), ("action", action.id), ("kind", action.kind))
+        return self.all_ or any(name in getattr(self, level) for level, name in own) or bool({*self.tag} & {*action.tags})
 
     @model_validator(mode="before")
     @classmethod
@@ -52,8 +57,8 @@ class Scope(Model):
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
-        if self.all_ == any(getattr(self, level) for level in SCOPE_LEVELS):
-            raise ValueError("a scope is either `all` or names an issue, group, action, kind or tag")
+        if self.all_ + sum(bool(getattr(self, level)) for level in SCOPE_LEVELS) != 1:
+            raise ValueError("a scope is `all`, or names one level: issue, group, action, kind or tag")
         return self
 
 
