@@ -12,6 +12,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -70,7 +71,7 @@ SPANS: Final = frozenset(
 _METHOD: Final = re.compile(r"[a-z0-9_.]+\.v\d+\.[A-Za-z]+/[A-Za-z]+")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Metric:
     """A metric: `kind` is counter, histogram, up_down_counter or gauge."""
 
@@ -149,23 +150,22 @@ def gauge(metric: Metric, value: float, attributes: Attributes | None = None) ->
     _instrument(metric).set(value, attributes)
 
 
-@contextlib.contextmanager
-def span(name: str, attributes: Attributes | None = None) -> Iterator[Span]:
+def span(name: str, attributes: Attributes | None = None) -> AbstractContextManager[Span]:
     """A span around the block. Exceptions mark it as failed; their text stays out."""
-    with _spanning(name, SpanKind.INTERNAL, None, attributes) as current:
-        yield current
+    return _spanning(name, SpanKind.INTERNAL, None, attributes)
 
 
-@contextlib.contextmanager
-def server_span(name: str, traceparent: str, attributes: Attributes | None = None) -> Iterator[Span]:
+def server_span(name: str, traceparent: str, attributes: Attributes | None = None) -> AbstractContextManager[Span]:
     """The span of a served call or a handled event, under the span that its sender named."""
-    with _spanning(name, SpanKind.SERVER, extract(traceparent), attributes) as current:
-        yield current
+    return _spanning(name, SpanKind.SERVER, extract(traceparent), attributes)
 
 
 @contextlib.contextmanager
 def _spanning(name: str, kind: SpanKind, parent: Context | None, attributes: Attributes | None) -> Iterator[Span]:
     current = _TRACER.start_span(name, parent, kind, attributes)
+    if current is trace.INVALID_SPAN:  # nobody records and nobody asked: spare the context
+        yield current
+        return
     try:
         with trace.use_span(current, record_exception=False, set_status_on_exception=False):
             yield current

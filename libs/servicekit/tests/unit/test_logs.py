@@ -50,7 +50,7 @@ def test_a_field_that_is_not_allowed_leaves_its_name_only(logger, caplog):
 def test_an_exception_leaves_its_classes_and_frames_without_its_text(logger, caplog):
     cause = KeyError("account 4711")
     try:
-        raise Conflict(reason="TAKEN") from cause
+        raise Conflict(reason="TAKEN") from cause  # noqa: TRY301
     except Conflict:
         logger.exception("failed")
     found = line(caplog)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import contextvars
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from servicekit.errors import Forbidden, Unauthenticated
@@ -35,11 +33,16 @@ def caller() -> Caller:
         raise Unauthenticated(reason="NO_CALLER") from None
 
 
-@contextlib.contextmanager
-def acting_as(who: Caller) -> Iterator[None]:
+class acting_as:  # noqa: N801  a context, used like a function; a class since every call pays for it
     """Run the block on behalf of `who`."""
-    token = _CALLER.set(who)
-    try:
-        yield
-    finally:
-        _CALLER.reset(token)
+
+    __slots__ = ("_token", "_who")
+
+    def __init__(self, who: Caller) -> None:
+        self._who = who
+
+    def __enter__(self) -> None:
+        self._token = _CALLER.set(self._who)
+
+    def __exit__(self, *_: object) -> None:
+        _CALLER.reset(self._token)
