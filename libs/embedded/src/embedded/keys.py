@@ -11,11 +11,11 @@ from pathlib import Path
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from embedded import files
 from servicekit.auth import ServiceIdentity, public_jwk
 from servicekit.auth.identity import read_private_key
 from servicekit.vkeys import verifier_key
-
-from embedded import files
 
 ISSUER = "https://assent.invalid/development"
 AUDIENCE = "assent"

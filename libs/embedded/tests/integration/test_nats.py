@@ -2,8 +2,9 @@ import asyncio
 
 import nats
 import pytest
-from embedded.nats import Nats
 from nats.js.api import StreamConfig
+
+from embedded.nats import Nats
 
 pytestmark = pytest.mark.integration
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+
 from embedded.postgres import FAST, Postgres
 from embedded.process import StartFailed
 

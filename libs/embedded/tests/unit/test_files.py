@@ -2,6 +2,7 @@ import os
 import stat
 
 import pytest
+
 from embedded import files
 from embedded.process import User
 

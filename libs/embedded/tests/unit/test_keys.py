@@ -1,4 +1,5 @@
 import pytest
+
 from embedded.keys import Keys
 from servicekit.auth import FileKeys, ServiceTokenVerifier, TokenVerifier
 from servicekit.vkeys import read_vkeys

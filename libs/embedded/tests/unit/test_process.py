@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from embedded.process import Process, Program, StartFailed, run, tethered
 
 PARENT = """

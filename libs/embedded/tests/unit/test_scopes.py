@@ -1,6 +1,7 @@
 from importlib import import_module
 
 import pytest
+
 from assent.auth.v1.scope_pb2 import scope
 from embedded.nats_accounts import ACCOUNTS
 from embedded.scopes import CALLERS, ROLES

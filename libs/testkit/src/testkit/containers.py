@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from embedded import files, nats_config
-from embedded.nats_accounts import ACCOUNTS
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.waiting_utils import wait_for_logs
+
+from embedded import files, nats_config
+from embedded.nats_accounts import ACCOUNTS
 
 POSTGRES = "postgres:18-alpine"
 NATS = "nats:2-alpine"

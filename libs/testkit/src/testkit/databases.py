@@ -10,10 +10,10 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 import asyncpg
+
 from servicekit.migrate import migrate
 from servicekit.provision import provision, roles
 from servicekit.settings import DatabaseSettings
-
 from testkit.platform import PostgresServer
 
 

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from embedded.keys import Keys
     from servicekit.nats import Bus
     from servicekit.settings import NatsSettings
-
     from testkit.databases import Database, Databases
     from testkit.platform import Platform
 
@@ -39,7 +38,7 @@ def databases(platform: Platform) -> Databases:
 
 @pytest.fixture(scope="session")
 def database(databases: Databases) -> Callable[..., Awaitable[Database]]:
-    """A fresh, migrated database of a service: `await database("consent")`."""
+    """A fresh, migrated database for each call: await it with the name of a service."""
     return databases.fresh
 
 
@@ -68,6 +67,7 @@ def tokens(keys: Keys) -> Callable[..., str]:
 def nats_settings(platform: Platform) -> Callable[[str], NatsSettings]:
     """`nats_settings("consent")` connects as that service, with its rights and no others."""
     from pydantic import SecretStr  # noqa: PLC0415
+
     from servicekit.settings import NatsSettings  # noqa: PLC0415
 
     def settings(user: str) -> NatsSettings:
@@ -92,7 +92,7 @@ async def bus(
     nats_settings: Callable[[str], NatsSettings],
     streams: None,  # noqa: ARG001  they exist, that is all
 ) -> AsyncIterator[Callable[[str], Awaitable[Bus]]]:
-    """A connection of a service, closed after the test: `await bus("consent")`. The streams exist."""
+    """A connection per call, with the rights of the service named, closed after the test. The streams exist."""
     from servicekit.nats import connect  # noqa: PLC0415
 
     async with AsyncExitStack() as opened:

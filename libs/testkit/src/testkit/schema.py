@@ -17,9 +17,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import asyncpg
+
 from embedded import binaries
 from servicekit import migrate, queries
-
 from testkit.databases import Database, Databases
 from testkit.platform import running_platform
 

@@ -1,0 +1,183 @@
+"""PostgreSQL: the pool of a service, transactions, and the one place where driver errors become ours.
+
+A pool outlives its server: connections that died are replaced when they are next asked for, and meanwhile everything that
+needs the database raises Unavailable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Literal, TypeAlias
+from urllib.parse import unquote, urlsplit
+
+import asyncpg
+
+from servicekit.errors import AssentError, Conflict, Invalid, Unavailable
+from servicekit.settings import DatabaseSettings
+
+logger = logging.getLogger(__name__)
+
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+Isolation: TypeAlias = Literal["read_committed", "repeatable_read", "serializable"]
+
+CONNECT_S = 5.0
+CLOSE_S = 5.0
+LONGEST_WAIT_S = 2.0
+
+AWAY = (
+    OSError,  # refused, reset, and TimeoutError
+    asyncpg.PostgresConnectionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,  # shutting down, crashed, starting up, statement cancelled
+    asyncpg.LockNotAvailableError,
+    asyncpg.ReadOnlySQLTransactionError,  # we still talk to a primary that was demoted
+)
+REFUSED = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
+FIRST_WINS = (
+    asyncpg.TransactionRollbackError,  # serialization failures and deadlocks
+    asyncpg.UniqueViolationError,
+    asyncpg.ExclusionViolationError,
+)
+
+
+@asynccontextmanager
+async def pool(settings: DatabaseSettings, *, schema: str | None = None) -> AsyncIterator[Pool]:
+    """The pool of a service; waits for a first answer of the server for ever, and closes when left.
+
+    `schema` is the whole search path; by default the user of the DSN, because a service's role and schema share its name.
+    Raises Invalid at once when the server refuses role, password or database.
+    """
+    opened = await _first(settings, schema or user_of(settings.dsn))
+    try:
+        yield opened
+    finally:
+        await _close(opened)
+
+
+async def _close(pool: Pool) -> None:
+    """Wait for connections that are in use, but not for ever."""
+    try:
+        async with asyncio.timeout(CLOSE_S):
+            await pool.close()
+    except TimeoutError:
+        pool.terminate()
+
+
+async def _first(settings: DatabaseSettings, schema: str) -> Pool:
+    wait = 0.05
+    while True:
+        try:
+            return await _open(settings, schema)
+        except Unavailable:
+            logger.warning("the database is away")
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, LONGEST_WAIT_S)
+        except REFUSED as error:
+            raise Invalid("The database refuses role, password or name.", reason="DATABASE_REFUSED") from error
+
+
+async def _open(settings: DatabaseSettings, schema: str) -> Pool:
+    opening = asyncpg.create_pool(
+        settings.dsn,
+        min_size=0,
+        max_size=settings.max_size,
+        init=_prepare,
+        timeout=CONNECT_S,
+        # The server ends a statement that runs too long; this ends one whose server no longer answers.
+        command_timeout=settings.statement_timeout_ms / 1000 + CONNECT_S,
+        server_settings={
+            "application_name": schema,
+            "search_path": schema,
+            "statement_timeout": str(settings.statement_timeout_ms),
+            "idle_in_transaction_session_timeout": str(settings.statement_timeout_ms * 2),
+        },
+    )
+    async with translated():
+        made = await opening
+    try:
+        await check(made)
+    except BaseException:
+        made.terminate()
+        raise
+    return made
+
+
+async def _prepare(connection: Connection) -> None:
+    """Let JSON travel as Python values."""
+    for name in ("json", "jsonb"):
+        await connection.set_type_codec(name, schema="pg_catalog", encoder=_dump, decoder=json.loads)
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def user_of(dsn: str) -> str:
+    """The role that a DSN names; raises Invalid when it names none."""
+    user = urlsplit(dsn).username
+    if not user:
+        raise Invalid("The DSN of the database names no user.", reason="DSN_WITHOUT_USER")
+    return unquote(user)
+
+
+async def check(pool: Pool) -> None:
+    """Raise Unavailable while the database does not answer: a readiness check."""
+    async with connection(pool) as borrowed:
+        await borrowed.fetchval("select 1", timeout=CONNECT_S)
+
+
+def is_lost(connection: Connection) -> bool:
+    """Whether the server or the network ended this connection; the pool takes such a one back by itself."""
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:
+        return True
+
+
+@asynccontextmanager
+async def connection(pool: Pool) -> AsyncIterator[Connection]:
+    """A connection for reads that need no transaction. Raises as `translated`."""
+    async with translated(), pool.acquire(timeout=CONNECT_S) as borrowed:
+        yield borrowed
+
+
+@asynccontextmanager
+async def transaction(
+    pool: Pool, *, isolation: Isolation = "read_committed", readonly: bool = False
+) -> AsyncIterator[Connection]:
+    """A transaction that commits when left, and rolls back on an error. Nothing remote belongs inside. Raises as `translated`.
+
+    Unavailable raised on leaving may mean that the commit did happen: repeat only what is idempotent.
+    """
+    async with connection(pool) as borrowed, borrowed.transaction(isolation=isolation, readonly=readonly):
+        yield borrowed
+
+
+@asynccontextmanager
+async def translated() -> AsyncIterator[None]:
+    """Turn driver errors into ours, as a context or as a decorator of an async function: `@translated()`.
+
+    Server away, full, slow or read-only: Unavailable. Serialization, deadlock, unique or exclusion violation: Conflict.
+    Everything else is a bug and stays what it is.
+    """
+    try:
+        yield
+    except (*AWAY, *FIRST_WINS, asyncpg.InterfaceError) as error:
+        ours = _ours(error)
+        if ours is None:
+            raise
+        raise ours from error
+
+
+def _ours(error: Exception) -> AssentError | None:
+    if isinstance(error, FIRST_WINS):
+        return Conflict(reason="DATABASE_CONFLICT")
+    if isinstance(error, AWAY) or any(word in str(error) for word in ("clos", "released back")):
+        # An InterfaceError is a bug unless connection or pool is closed, closing or taken back: only its text says which.
+        return Unavailable("The database is away.", reason="DATABASE_AWAY")
+    return None

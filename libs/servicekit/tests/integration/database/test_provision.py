@@ -1,0 +1,94 @@
+import asyncpg
+import pytest
+
+from servicekit.provision import provision, roles
+
+pytestmark = pytest.mark.integration
+
+SERVICES = ("alpha", "beta")
+PASSWORDS = {role: f"pw-{role}" for service in SERVICES for role in roles(service)}
+
+
+@pytest.fixture(scope="module")
+async def connect(platform):
+    await provision(platform.postgres.dsn(), SERVICES, PASSWORDS, database="shared")
+    opened = []
+
+    async def connect(role: str):
+        dsn = platform.postgres.dsn("shared", role=role, password=PASSWORDS[role])
+        opened.append(await asyncpg.connect(dsn))
+        return opened[-1]
+
+    for service in SERVICES:
+        owner = await connect(f"{service}_owner")
+        await owner.execute("create table thing (id bigint generated always as identity primary key, n int)")
+    yield connect
+    for connection in opened:
+        await connection.close()
+
+
+async def test_a_service_reads_and_writes_its_own_tables(connect):
+    alpha = await connect("alpha")
+    await alpha.execute("insert into thing (n) values (1)")
+
+    assert await alpha.fetchval("select n from thing") == 1
+
+
+async def test_a_service_cannot_read_the_tables_of_another(connect):
+    alpha = await connect("alpha")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await alpha.fetchval("select n from beta.thing")
+
+
+async def test_the_owner_of_a_schema_cannot_read_the_tables_of_another(connect):
+    owner = await connect("alpha_owner")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await owner.fetchval("select n from beta.thing")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "create table mine (n int)",
+        "create table public.mine (n int)",
+        "create temp table mine (n int)",
+        "create schema mine",
+        "drop table thing",
+        "truncate thing",
+        "create role mine",
+    ],
+)
+async def test_a_service_creates_and_destroys_nothing(connect, statement):
+    alpha = await connect("alpha")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await alpha.execute(statement)
+
+
+async def test_an_owner_cannot_take_the_role_of_another_service(connect):
+    owner = await connect("alpha_owner")
+    for statement in ("grant beta to alpha_owner", "set role beta", "alter role beta password 'mine'"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await owner.execute(statement)
+
+
+async def test_a_migration_may_create_a_further_role_of_its_service(connect):
+    owner = await connect("alpha_owner")
+    await owner.execute(
+        "create role alpha_reader; grant usage on schema alpha to alpha_reader; grant alpha_reader to alpha"
+    )
+    await owner.execute("grant select on thing to alpha_reader")
+    alpha = await connect("alpha")
+    await alpha.execute("set role alpha_reader")
+
+    assert await alpha.fetchval("select count(*) from alpha.thing") >= 0
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await alpha.execute("delete from alpha.thing")
+
+
+async def test_provisioning_again_changes_the_passwords_and_nothing_else(platform, connect):
+    changed = {**PASSWORDS, "beta": "another"}
+    await provision(platform.postgres.dsn(), SERVICES, changed, database="shared")
+    beta = await asyncpg.connect(platform.postgres.dsn("shared", role="beta", password="another"))
+
+    assert await beta.fetchval("select count(*) from thing") >= 0
+    await beta.close()
