@@ -1,0 +1,158 @@
+"""The fold: a subject's entries in index order become the smallest list of statements that can still influence a verdict.
+
+Dropping a statement must change no verdict, now or after any later entry. So a denial is dropped only for a later denial of the same
+kind that reaches as far and is not older (its event time still makes grants late); a grant only for a later grant that lists as much;
+and nothing of the subject's own for a statement that hangs on a link, because that one may lapse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from consent_service.domain.choices import NoticeRef, Scope, Statement
+from consent_service.domain.words import Kind
+
+Statements = tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One side of a link made or undone. `link` is the index that names it: that of the absorbed side's entry.
+
+    On a survivor `statements` are the denials carried over; on the absorbed side of an undone link, those made meanwhile.
+    """
+
+    side: Literal["survivor", "absorbed"]
+    other: str
+    link: int
+    members: frozenset[str] = frozenset()
+    statements: Statements = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectState:
+    """The fold of one subject's entries. `members` are the subject and all it absorbed."""
+
+    subject: str
+    members: frozenset[str]
+    survivor: str | None = None
+    link: int | None = None
+    statements: Statements = ()
+    last_index: int | None = None
+
+
+def unknown(subject: str) -> SubjectState:
+    """A subject of whom nothing is on record."""
+    return SubjectState(subject=subject, members=frozenset({subject}))
+
+
+def late(statements: Iterable[Statement], grant: Statement) -> bool:
+    """Whether a denial that reaches into the grant is as new as it by event time: then the grant undoes nothing."""
+    return any(
+        denial.denial
+        and denial.event_us >= grant.event_us
+        and denial.scope.denies_some(grant.scope)
+        and not any(scope.holds(grant.scope) for scope in denial.exceptions)
+        for denial in statements
+    )
+
+
+def choose(state: SubjectState, statement: Statement) -> SubjectState:
+    """The state after a choice. A late grant is left out, whatever its entry says of itself."""
+    if statement.kind is Kind.GRANT and late(state.statements, statement):
+        return replace(state, last_index=statement.index)
+    return replace(state, statements=_added(state.statements, statement), last_index=statement.index)
+
+
+def relink(state: SubjectState, index: int, kind: Kind, link: Link) -> SubjectState:
+    """The state after one side of a link was made or undone."""
+    if link.side == "absorbed":
+        other, name = (link.other, link.link) if kind is Kind.LINKED else (None, None)
+        return replace(
+            state, survivor=other, link=name, statements=_all(state.statements, link.statements), last_index=index
+        )
+    if kind is Kind.LINKED:
+        joined = _all(state.statements, link.statements)
+        return replace(state, members=state.members | link.members, statements=joined, last_index=index)
+    kept = tuple(statement for statement in state.statements if link.link not in statement.links)
+    return replace(state, members=state.members - link.members, statements=kept, last_index=index)
+
+
+def _all(statements: Statements, more: Iterable[Statement]) -> Statements:
+    for statement in more:
+        statements = _added(statements, statement)
+    return statements
+
+
+def _added(statements: Statements, new: Statement) -> Statements:
+    if new.kind is Kind.NOTICE_SERVED and any(_earlier_notice(old, new) for old in statements):
+        return statements
+    return (*(old for old in statements if not _superseded(old, new)), new)
+
+
+def _superseded(old: Statement, new: Statement) -> bool:
+    if old.kind is not new.kind or new.exceptions or not set(new.links) <= set(old.links):
+        return False
+    if new.denial:
+        return new.event_us >= old.event_us and new.scope.denies_all(old.scope)
+    if new.kind is Kind.NOTICE_SERVED:
+        return _earlier_notice(new, old)
+    return new.scope.holds(old.scope)
+
+
+def _earlier_notice(one: Statement, other: Statement) -> bool:
+    """Whether the same words were served at least as widely and as early."""
+    return (
+        one.kind is Kind.NOTICE_SERVED
+        and one.notice == other.notice
+        and one.event_us <= other.event_us
+        and one.scope.holds(other.scope)
+    )
+
+
+def carried(
+    state: SubjectState, *, link: int, index: int, recorded_us: int, void: Callable[[NoticeRef | None], bool]
+) -> Statements:
+    """The denials standing on a side that is absorbed, effective at the link's index. Its grants never move over."""
+
+    def moved(denial: Statement) -> Statement:
+        return replace(
+            denial,
+            index=index,
+            event_us=recorded_us,
+            recorded_us=recorded_us,
+            links=(*denial.links, link),
+            exceptions=denial.exceptions + _lifted(denial, state.statements, recorded_us, void),
+        )
+
+    return tuple(moved(statement) for statement in state.statements if statement.denial)
+
+
+def _lifted(
+    denial: Statement, statements: Statements, now_us: int, void: Callable[[NoticeRef | None], bool]
+) -> tuple[Scope, ...]:
+    """Scopes for which a later grant has lifted the denial."""
+    return tuple(
+        grant.scope
+        for grant in statements
+        if grant.kind is Kind.GRANT
+        and grant.index > denial.index
+        and grant.from_us <= now_us
+        and denial.scope.denies_some(grant.scope)
+        and not void(grant.notice)
+    )
+
+
+def made_meanwhile(above: Sequence[SubjectState], links: Sequence[int], index: int) -> Statements:
+    """Denials that the subjects above an absorbed one made since the links that lead to them; copied when it leaves.
+
+    `links[k]` is the newest link on the way to `above[k]`.
+    """
+    return tuple(
+        replace(statement, index=index)
+        for state, link in zip(above, links, strict=True)
+        for statement in state.statements
+        if statement.denial and not statement.links and statement.index > link
+    )

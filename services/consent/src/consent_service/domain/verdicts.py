@@ -1,0 +1,204 @@
+"""May we, now? Deny overrides: every regime that applies must say yes, and the first reason in the order of `words.Reason` is given.
+
+The fold gives one choice per key: the last grant that took effect, unless a denial came after it. A grant whose notice is VOID, or whose
+time has not come, lifts nothing: denials before it stand again. An ended one did lift them, and leaves EXPIRED. Half-open: a grant holds
+in [from, to), so at `to` it is EXPIRED and one microsecond earlier it is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from consent_service.domain.choices import Key, Statement
+from consent_service.domain.registry import Registry
+from consent_service.domain.words import RANK, SENSITIVE, YES, Basis, Kind, Reason, State
+from servicekit.errors import Invalid
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer for one key. `support` is the index of the entry it rests on, `until_us` the end of a grant it rests on."""
+
+    reason: Reason
+    state: State = State.UNKNOWN
+    basis: Basis | None = None
+    support: int | None = None
+    until_us: int | None = None
+
+    @property
+    def allowed(self) -> bool:
+        """Yes or no."""
+        return self.reason in YES
+
+
+class Rule(NamedTuple):
+    """How one regime judges one purpose."""
+
+    basis: Basis
+    grounded: bool
+    window_us: int
+    max_validity_us: int | None
+
+
+class Choice(NamedTuple):
+    """What the choice layer says about a key; `state` is before the end of a grant is looked at."""
+
+    reason: Reason
+    state: State
+    statement: Statement | None
+
+
+_DENIED = {Kind.WITHDRAW: (Reason.WITHDRAWN, State.WITHDRAWN), Kind.REFUSE: (Reason.REFUSED, State.REFUSED)}
+_SILENT = Choice(Reason.NO_RECORD, State.UNKNOWN, None)
+
+
+def applicable(registry: Registry, named: Iterable[str] = ()) -> tuple[str, ...]:
+    """The default regimes and those the caller names, sorted; Invalid when one is not known: it cannot narrow."""
+    regimes = tuple(sorted({*registry.default_regimes, *named}))
+    if registry.regimes is not None and any(registry.regime(regime) is None for regime in regimes):
+        raise Invalid("The regime is not in the registry.", field="regimes", reason="UNKNOWN_REGIME")
+    return regimes
+
+
+def rules(registry: Registry, purpose: str, regimes: Sequence[str]) -> tuple[Rule, ...] | Reason:
+    """One rule per regime, or why the purpose is denied as a whole, channels and recipients aside."""
+    found = registry.purpose(purpose)
+    if found is None:
+        return Reason.UNKNOWN_PURPOSE
+    if found.retired:
+        return Reason.PURPOSE_RETIRED
+    profiles = [(registry.regime(regime), found.bases.get(regime), found.ground(regime)) for regime in regimes]
+    made = [
+        Rule(basis, ground is not None, profile.window_us, profile.max_validity_us)
+        for profile, basis, ground in profiles
+        if profile is not None and basis is not None
+    ]
+    if not made or len(made) < len(regimes):
+        return Reason.NO_LAWFUL_BASIS
+    return tuple(dict.fromkeys(made))
+
+
+def listed(registry: Registry, key: Key) -> Reason | None:
+    """Why the registry does not list the key for its purpose, which it has; None when it does."""
+    purpose = registry.purpose(key.purpose)
+    assert purpose is not None
+    if key.channel not in (registry.channels if purpose.channels is None else purpose.channels):
+        return Reason.CHANNEL_NOT_LISTED
+    if key.category not in purpose.categories:
+        return Reason.CATEGORY_NOT_LISTED
+    return None if key.recipient in purpose.recipients else Reason.RECIPIENT_NOT_LISTED
+
+
+def verdict(
+    registry: Registry, statements: Iterable[Statement], key: Key, *, regimes: Sequence[str], at_us: int
+) -> Verdict:
+    """The verdict for one key, from the subject's statements in index order."""
+    found = rules(registry, key.purpose, regimes)
+    if isinstance(found, Reason):
+        return Verdict(found)
+    absent = listed(registry, key)
+    if absent is not None:
+        return Verdict(absent)
+    return judge(registry, found, [s for s in statements if s.reaches(key)], key.category, at_us)
+
+
+def judge(
+    registry: Registry, found: Sequence[Rule], reaching: Sequence[Statement], category: str, at_us: int
+) -> Verdict:
+    """The verdict from the rules of every regime and the statements that reach the key."""
+    choice = _choice(registry, reaching, at_us)
+    served = _served(registry, reaching)
+    sensitive = category == SENSITIVE
+    verdicts = [
+        _by_regime(rule, choice, served=served, sensitive=sensitive, at_us=at_us, registry_index=registry.index)
+        for rule in found
+    ]
+    return verdicts[0] if len(verdicts) == 1 else _strictest(verdicts)
+
+
+def _strictest(verdicts: Sequence[Verdict]) -> Verdict:
+    """The first by precedence; an allowed one ends with the first grant that any of them rests on."""
+    first = min(verdicts, key=lambda verdict: RANK[verdict.reason])
+    if not first.allowed:
+        return first
+    ends = [verdict.until_us for verdict in verdicts if verdict.until_us is not None]
+    return Verdict(first.reason, first.state, first.basis, first.support, min(ends, default=None))
+
+
+def _choice(registry: Registry, reaching: Sequence[Statement], at_us: int) -> Choice:
+    grant = next((s for s in reversed(reaching) if s.kind is Kind.GRANT and s.effective), None)
+    void = grant is not None and registry.void(grant.notice)
+    counts = grant is not None and not void and grant.from_us <= at_us
+    denial = _denial(reaching, grant.index if grant is not None and counts else -1)
+    if denial is not None:
+        return Choice(*_DENIED[denial.kind], denial)
+    if grant is None:
+        return _SILENT
+    if counts:
+        return Choice(Reason.GRANTED, State.GRANTED, grant)
+    return Choice(Reason.NOTICE_VOID if void else Reason.NOT_YET_VALID, State.UNKNOWN, grant)
+
+
+def _denial(reaching: Sequence[Statement], after: int) -> Statement | None:
+    """The denial that counts: a withdrawal before a refusal, so that the order of denials decides nothing."""
+    denials = [s for s in reaching if s.denial and s.index > after]
+    return next((s for s in reversed(denials) if s.kind is Kind.WITHDRAW), denials[-1] if denials else None)
+
+
+def _served(registry: Registry, reaching: Sequence[Statement]) -> Statement | None:
+    notices = [s for s in reaching if s.kind is Kind.NOTICE_SERVED and not registry.void(s.notice)]
+    return min(notices, key=lambda s: s.event_us, default=None)
+
+
+def _by_regime(
+    rule: Rule, choice: Choice, *, served: Statement | None, sensitive: bool, at_us: int, registry_index: int
+) -> Verdict:
+    """One cell of the table of consent.md section 3."""
+    reason, state, statement = choice
+    until = _until(rule, statement) if reason is Reason.GRANTED else None
+    if until is not None and at_us >= until:
+        reason, state = Reason.EXPIRED, State.EXPIRED
+    support = statement.index if statement is not None else None
+    if rule.basis in (Basis.CONTRACT, Basis.LEGAL_OBLIGATION):
+        return _needed(rule, state, sensitive, registry_index)
+    if reason in (Reason.WITHDRAWN, Reason.REFUSED):
+        return Verdict(reason, state, rule.basis, support)
+    if sensitive and not rule.grounded and not _explicit(rule, reason, statement):
+        return Verdict(Reason.EXPLICIT_REQUIRED, state, rule.basis, support)
+    if rule.basis is Basis.LEGITIMATE_INTEREST:
+        return Verdict(Reason.NOT_OBJECTED, state, rule.basis, registry_index)
+    if reason is Reason.GRANTED or rule.basis is Basis.CONSENT:
+        ends = statement is not None and statement.kind is Kind.GRANT
+        return Verdict(reason, state, rule.basis, support, _until(rule, statement) if ends else None)
+    return _after_notice(rule, state, served, at_us)
+
+
+def _until(rule: Rule, grant: Statement | None) -> int | None:
+    """The end of a grant under this rule: its own, or the longest that the regime lets it hold."""
+    if grant is None:
+        return None
+    if rule.max_validity_us is None:
+        return grant.to_us
+    longest = grant.event_us + rule.max_validity_us
+    return longest if grant.to_us is None else min(grant.to_us, longest)
+
+
+def _explicit(rule: Rule, reason: Reason, statement: Statement | None) -> bool:
+    """Whether nothing about being explicit is missing: without a grant in force another reason says more."""
+    if rule.basis is not Basis.CONSENT:
+        return False
+    return reason is not Reason.GRANTED or (statement is not None and statement.explicit)
+
+
+def _needed(rule: Rule, state: State, sensitive: bool, registry_index: int) -> Verdict:
+    reason = Reason.EXPLICIT_REQUIRED if sensitive and not rule.grounded else Reason.NEEDED
+    return Verdict(reason, state, rule.basis, registry_index)
+
+
+def _after_notice(rule: Rule, state: State, served: Statement | None, at_us: int) -> Verdict:
+    if served is None:
+        return Verdict(Reason.NOTICE_NOT_SERVED, state, rule.basis)
+    waiting = at_us < served.event_us + rule.window_us
+    return Verdict(Reason.WAITING_WINDOW if waiting else Reason.NOTICE_SERVED, state, rule.basis, served.index)
