@@ -44,7 +44,9 @@ class Scope(Model):
     def covers(self, action: Action) -> bool:
         """Whether the action is in this scope."""
         own = (("issue", action.issue), ("group", action.group), ("action", action.id), ("kind", action.kind))
-        return self.all_ or any(name in getattr(self, level) for level, name in own) or bool({*self.tag} & {*action.tags})
+        return (
+            self.all_ or any(name in getattr(self, level) for level, name in own) or bool({*self.tag} & {*action.tags})
+        )
 
     @model_validator(mode="before")
     @classmethod

@@ -1,0 +1,77 @@
+# Hilfe und Übergaben. `-without` gilt, wenn ein Wert fehlt, den der Text nennen würde.
+
+kyc-photo-help =
+    .title = So gelingt das Foto
+    .body = Legen Sie das Dokument auf eine dunkle, matte Fläche. Blitz aus, alle vier Ecken im Bild, und ruhig halten, bis der Rahmen grün wird.
+    .cta = Noch einmal versuchen
+kyc-photo-help-warm =
+    .title = Das passiert vielen
+    .body = Meist spiegelt etwas. Drehen Sie sich von der Lampe weg, legen Sie das Dokument flach auf etwas Dunkles und warten Sie kurz auf die Schärfe. Gleich geschafft.
+    .cta = Noch einmal versuchen
+kyc-time-left =
+    .title = Noch etwa zwei Minuten
+    .body = Danach folgen nur ein Foto von Ihnen und Ihre Unterschrift. Ihre Angaben sind gespeichert; Sie können auch später weitermachen.
+    .cta = Was Sie brauchen
+kyc-questions-answered =
+    .title = Was hier die meisten fragen
+    .body = Reisepass und Personalausweis gelten, der Führerschein nicht. Das Foto muss farbig sein. Wir löschen es, sobald das Gesetz es erlaubt.
+    .cta = Alle Antworten
+camera-other-way =
+    .title = Es geht auch ohne Kamera
+    .body = Kommen Sie mit Ihrem Dokument in eine Filiale oder Postfiliale und weisen Sie sich dort aus. Ihr Antrag bleibt 30 Tage gespeichert.
+    .cta = So geht es
+form-help =
+    .title = Hängen Sie an einem Feld?
+    .body = Das Fragezeichen daneben zeigt ein Beispiel. Passt keine Antwort zu Ihnen, wählen Sie „Etwas anderes“; wir rufen Sie an.
+    .cta = Beispiele zeigen
+something-not-working =
+    .title = Das hat leider nicht geklappt
+    .body = Die Schaltfläche tat nicht, was sie sollte. Es wurde nichts gesendet oder abgebucht. Versuchen Sie es noch einmal oder sehen Sie nach, was gerade gestört ist.
+    .cta = Störungen ansehen
+find-your-way =
+    .title = Suchen Sie etwas?
+    .body = Die Suche findet Umsätze, Einstellungen und Formulare. Geben Sie einen Namen, einen Betrag oder Ihr Anliegen ein.
+    .cta = Suchen
+account-linking-reassurance =
+    .title = Sie behalten die Kontrolle
+    .body = Sie melden sich bei Ihrer anderen Bank an, Ihr Passwort sehen wir nie. Wir dürfen Stände und Umsätze lesen, aber kein Geld bewegen. Ein Tipp beendet es.
+    .cta = So funktioniert es
+bill-payment-resume =
+    .title = Ihre Rechnung ist noch offen
+    .body = Ihre Eingaben sind gespeichert. Prüfen Sie Betrag und Datum und bestätigen Sie.
+    .cta = Weitermachen
+fee-explainer =
+    .title = Ihre Gebühren, erklärt
+    .body = In den letzten drei Monaten haben Sie { $view-fees_90d } an Gebühren gezahlt. Sehen Sie, wofür, und wie Sie manche vermeiden.
+    .body-without = Sehen Sie jede Gebühr Ihres Kontos mit einem Beispiel, und wie Sie manche vermeiden.
+    .cta = Übersicht öffnen
+application-guide =
+    .title = Alles auf einer Seite
+    .body = Was Sie bekommen, was es kostet, was wir brauchen und wie lange es dauert. Von dort geht es mit Ihrem Antrag weiter.
+    .cta = Vergleichen
+terms-live-chat =
+    .title = Eine Frage zu den Bedingungen?
+    .body = Gern gehen wir die Stelle jetzt mit Ihnen durch, ganz unverbindlich. Meist warten Sie keine zwei Minuten.
+    .cta = Chat beginnen
+terms-live-chat-opening =
+    .body = Guten Tag! Sie haben eben die Bedingungen zu Ihrem Antrag gelesen. Welche Stelle darf ich Ihnen erklären?
+dispute-help =
+    .title = Kennen Sie eine Zahlung nicht?
+    .body = Oft ist nur der Firmenname ungewohnt. Wenn nicht, stoppen wir sie gemeinsam und beanstanden sie.
+    .cta = Chat beginnen
+dispute-help-opening =
+    .body = Guten Tag! Ich helfe Ihnen bei einer Zahlung, die Sie nicht kennen. Um welche geht es? Bitte senden Sie hier keine Kartennummern.
+advisor-home-talk =
+    .title = Denken Sie an ein Zuhause?
+    .body = Wir rechnen mit Ihnen durch, was möglich ist, per Video oder in der Filiale. Das Gespräch ist kostenlos und verpflichtet zu nichts.
+    .cta = Termin finden
+advisor-briefing =
+    .title = Vor dem Gespräch mit { $view-first_name }
+    .title-without = Vor dem Gespräch
+    .body = Hat { NUMBER($derived-products) } Produkte bei uns; letzter Kontakt { $view-days_since_contact ->
+        [0] heute
+        [one] gestern
+       *[other] vor { $view-days_since_contact } Tagen
+    }. Fragen Sie, was sich seither geändert hat.
+    .body-without = Produkte und letzter Kontakt stehen in der Übersicht. Fragen Sie, was sich seither geändert hat.
+    .cta = Übersicht öffnen

@@ -1,0 +1,77 @@
+# Guidance and hand-offs. `-without` is what a slot says when a value it would name is missing.
+
+kyc-photo-help =
+    .title = Let us get this photo right
+    .body = Lay the document on a dark, matt surface. Switch the flash off, keep all four corners in view and hold still until the frame turns green.
+    .cta = Try again
+kyc-photo-help-warm =
+    .title = That happens to many people
+    .body = Glare is the usual reason. Turn away from the lamp, lay the document flat on something dark, and let the camera focus for a second. You are nearly there.
+    .cta = Try again
+kyc-time-left =
+    .title = About two minutes left
+    .body = After this step come a photo of yourself and your signature. Your entries are saved; you can also finish later.
+    .cta = What you need
+kyc-questions-answered =
+    .title = What most people ask here
+    .body = Passports and identity cards are fine, driving licences are not. The photo must be in colour. We delete it once the law lets us.
+    .cta = All answers
+camera-other-way =
+    .title = It also works without the camera
+    .body = Bring your document to a branch or a post office, or let an employee there identify you. Your application is kept for 30 days.
+    .cta = Show me how
+form-help =
+    .title = Stuck on a field?
+    .body = Tap the question mark beside it for an example. If none of the answers fits your situation, choose “Something else”; we will call you.
+    .cta = Show examples
+something-not-working =
+    .title = Sorry, that did not work
+    .body = The button did not do what it should. Nothing was sent or charged. Please try once more, or see what is out of order right now.
+    .cta = Check status
+find-your-way =
+    .title = Looking for something?
+    .body = Search finds payments, settings and forms. Type a name, an amount or what you want to do.
+    .cta = Search
+account-linking-reassurance =
+    .title = You stay in control
+    .body = You sign in at your other bank, so we never see your password. We may read balances and payments, cannot move money, and you can end it with one tap.
+    .cta = Read how it works
+bill-payment-resume =
+    .title = Your bill is not paid yet
+    .body = We kept everything you entered. Check the amount and the date, then confirm.
+    .cta = Go on
+fee-explainer =
+    .title = Your fees, explained
+    .body = You paid { $view-fees_90d } in fees in the last three months. See what for, and how to avoid some of them.
+    .body-without = See every fee of your account with an example, and how to avoid some of them.
+    .cta = Open overview
+application-guide =
+    .title = Everything on one page
+    .body = What you get, what it costs, what we ask for and how long it takes. You can go on with your application from there.
+    .cta = Compare
+terms-live-chat =
+    .title = A question about the terms?
+    .body = A colleague can go through the passage with you now, without obligation. You usually wait less than two minutes.
+    .cta = Start chat
+terms-live-chat-opening =
+    .body = Hello! You were just reading the terms of your application. Which passage may I explain?
+dispute-help =
+    .title = A payment you do not recognise?
+    .body = Often it is only an unfamiliar company name. If it is not, we stop it together and start the dispute.
+    .cta = Start chat
+dispute-help-opening =
+    .body = Hello! I can help you with a payment that you do not recognise. Which one is it? Please send no card numbers here.
+advisor-home-talk =
+    .title = Thinking about a home?
+    .body = An advisor works out with you what is possible, by video or at a branch. The talk is free and commits you to nothing.
+    .cta = Find a time
+advisor-briefing =
+    .title = Before you talk to { $view-first_name }
+    .title-without = Before the talk
+    .body = Holds { NUMBER($derived-products) } products with us; last contact { $view-days_since_contact ->
+        [0] today
+        [one] yesterday
+       *[other] { $view-days_since_contact } days ago
+    }. Ask what has changed since.
+    .body-without = The products held and the last contact are on the overview. Ask what has changed since.
+    .cta = Open overview
