@@ -68,6 +68,11 @@ async def publish_many(
     return results
 
 
+async def store(bus: Bus, subject: str, head: bytes, data: bytes, seconds: float) -> PublishAck:
+    """Store bytes with given raw headers; raises Unavailable unless that was acknowledged."""
+    return await _settled(bus.replies.ask(subject.encode(), head, data, seconds))
+
+
 async def dead_letter(bus: Bus, given: Given, *, consumer: str, error: AssentError, recorded_at_ms: int) -> None:
     """Keep a message that could not be read or obeyed, with the reason; returns once it is stored."""
     from servicekit.streams import DEAD_BYTES_DROPPED, dead_subject  # noqa: PLC0415  # streams stands on the bus

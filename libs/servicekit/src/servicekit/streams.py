@@ -19,6 +19,8 @@ from servicekit.partitions import partition_of
 Kind = Literal["session", "bank", "profile", "consent", "signal", "decision", "outcome", "model"]
 
 _NAME_IN_USE: Final = 10058
+_MARKER_S: Final = 60
+"""How long a bucket tells its watchers that a key expired; setting it is what lets keys expire at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,9 @@ class Bucket:
 
     def config(self, replicas: int) -> KeyValueConfig:
         """What JetStream is asked for."""
-        return KeyValueConfig(bucket=self.name, history=self.history, replicas=replicas, direct=True)
+        return KeyValueConfig(
+            bucket=self.name, history=self.history, replicas=replicas, direct=True, limit_marker_ttl=_MARKER_S
+        )
 
 
 def _days(days: int) -> timedelta:
@@ -85,6 +89,7 @@ STREAMS: Final = (
 
 BUCKETS: Final = (Bucket("BUNDLES", history=1), Bucket("SNAPSHOTS", history=1), Bucket("LEASES", history=1))
 
+BY_NAME: Final = {stream.name: stream for stream in STREAMS}
 DEAD_BYTES_DROPPED: Final = frozenset(stream.name for stream in STREAMS if not stream.keeps_dead_bytes)
 
 

@@ -62,3 +62,13 @@ def write_fact(message_id: str, traceparent: str) -> bytes:
 def write_plain() -> bytes:
     """A block without headers, for requests of the JetStream API."""
     return b"NATS/1.0\r\n\r\n"
+
+
+def write_expiring(seconds: int) -> bytes:
+    """The headers of a message that its stream forgets after a while."""
+    return b"NATS/1.0\r\nNats-TTL: %ds\r\n\r\n" % seconds
+
+
+def write_expecting(revision: int) -> bytes:
+    """The headers of a message that is stored only if the newest of its subject has this sequence; 0 means that there is none."""
+    return b"NATS/1.0\r\nNats-Expected-Last-Subject-Sequence: %d\r\n\r\n" % revision

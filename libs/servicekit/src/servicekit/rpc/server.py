@@ -25,8 +25,21 @@ from servicekit.rpc.channel import subject_of
 from servicekit.status import to_status
 from servicekit.wire import Receive
 
-NO_CONTEXT: None = None
-"""What handlers get where gRPC has a context: who calls is `auth.caller()`, errors are raised."""
+
+class NoContext:
+    """What handlers get where gRPC has a context: who calls is `auth.caller()`, errors are raised.
+
+    A generated base servicer says UNIMPLEMENTED to it and then raises NotImplementedError, which is what counts here.
+    """
+
+    def set_code(self, code: object) -> None:
+        """Nothing."""
+
+    def set_details(self, details: str) -> None:
+        """Nothing."""
+
+
+NO_CONTEXT = NoContext()
 
 
 @dataclass(frozen=True, slots=True)
