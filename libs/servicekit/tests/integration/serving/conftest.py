@@ -6,9 +6,16 @@ import asyncio
 import datetime as dt
 import ipaddress
 import json
+import os
+import shutil
+import signal
+import socket
+import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
+import grpc
 import jwt
 import pytest
 from cryptography import x509
@@ -23,8 +30,9 @@ from servicekit import grpc_client, grpc_server
 from servicekit.app import Servicer
 from servicekit.auth import TokenVerifier, caller, key_source, public_jwk
 from servicekit.calls import Invoker
-from servicekit.settings import GrpcSettings
+from servicekit.settings import GrpcSettings, NatsSettings
 
+TINY = Path(__file__).with_name("tiny_service.py")
 ALL_SCOPES = "profile.resolve profile.ingest profile.rights profile.link"
 
 
@@ -140,3 +148,97 @@ def certificate(tmp_path):
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return SimpleNamespace(chain=chain, key=private)
+
+
+class Process:
+    """One run of the tiny service."""
+
+    def __init__(self, folder: Path, issuer) -> None:
+        self.folder = folder
+        self._token = issuer.token
+        pem = issuer.key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        (folder / "service.pem").write_bytes(pem)
+        self.variables = {
+            "TINY_DATABASE__DSN": "postgresql://nowhere",
+            "TINY_NATS__SERVERS": '["nats://nowhere"]',
+            "TINY_AUTH__JWKS": str(issuer.jwks),
+            "TINY_AUTH__ISSUER": "bank",
+            "TINY_AUTH__SERVICE_KEY": str(folder / "service.pem"),
+            "TINY_AUTH__SERVICE_KEYS": str(issuer.jwks),
+            "TINY_DRAIN_SECONDS": "6",
+            "TINY_READY_FILE": str(folder / "ready.json"),
+            "TINY_FOLDER": str(folder),
+        }
+        self.channel: grpc.aio.Channel | None = None
+
+    async def start(self, *arguments: str) -> asyncio.subprocess.Process:
+        log = (self.folder / "log").open("wb")
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, TINY, *arguments, env={**os.environ, **self.variables}, stderr=log
+        )
+        log.close()
+        return self._process
+
+    def ready(self) -> bool:
+        return (self.folder / "ready.json").exists()
+
+    def open(self):
+        port = json.loads((self.folder / "ready.json").read_text())["grpc_port"]
+        return grpc_client.channel(f"127.0.0.1:{port}", token=lambda: self._token("profile.resolve"))
+
+    def lines(self) -> list[dict]:
+        return [json.loads(line) for line in (self.folder / "log").read_text().splitlines()]
+
+    def messages(self) -> list[str]:
+        return [line["message"] for line in self.lines()]
+
+    def terminate(self) -> None:
+        self._process.send_signal(signal.SIGTERM)
+
+    async def ended(self) -> int:
+        async with asyncio.timeout(15):
+            return await self._process.wait()
+
+    async def kill(self) -> None:
+        if self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+
+@pytest.fixture
+async def tiny(tmp_path, issuer):
+    process = Process(tmp_path, issuer)
+    yield process
+    await process.kill()
+
+
+class Nats:
+    """A NATS server on one port and one folder, over several lives."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self._folder = folder
+        self.settings = NatsSettings(servers=(f"nats://127.0.0.1:{self.port}",))
+
+    async def start(self) -> None:
+        program = shutil.which("nats-server") or str(Path(sys.executable).with_name("nats-server"))
+        arguments = ["-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", str(self._folder)]
+        nowhere = asyncio.subprocess.DEVNULL
+        self._process = await asyncio.create_subprocess_exec(program, *arguments, stdout=nowhere, stderr=nowhere)
+
+    async def kill(self) -> None:
+        if self._process.returncode is None:
+            self._process.kill()
+        await self._process.wait()
+
+
+@pytest.fixture
+async def nats(tmp_path):
+    server = Nats(tmp_path / "nats")
+    await server.start()
+    yield server
+    await server.kill()

@@ -3,88 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import signal
-import sys
-from pathlib import Path
 
 import grpc
 import pytest
-from cryptography.hazmat.primitives import serialization
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from assent.profile.v1 import profile_service_pb2 as pb
 from assent.profile.v1 import profile_service_pb2_grpc as rpc
-from servicekit import grpc_client
 from testkit.waiting import until
 
-PROGRAM = Path(__file__).with_name("tiny_service.py")
 SERVING = health_pb2.HealthCheckResponse.SERVING
-
-
-class Process:
-    """One run of the tiny service."""
-
-    def __init__(self, folder: Path, issuer) -> None:
-        self.folder = folder
-        self._token = issuer.token
-        pem = issuer.key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        (folder / "service.pem").write_bytes(pem)
-        self.variables = {
-            "TINY_DATABASE__DSN": "postgresql://nowhere",
-            "TINY_NATS__SERVERS": '["nats://nowhere"]',
-            "TINY_AUTH__JWKS": str(issuer.jwks),
-            "TINY_AUTH__ISSUER": "bank",
-            "TINY_AUTH__SERVICE_KEY": str(folder / "service.pem"),
-            "TINY_AUTH__SERVICE_KEYS": str(issuer.jwks),
-            "TINY_DRAIN_SECONDS": "6",
-            "TINY_READY_FILE": str(folder / "ready.json"),
-            "TINY_FOLDER": str(folder),
-        }
-        self.channel: grpc.aio.Channel | None = None
-
-    async def start(self, *arguments: str) -> asyncio.subprocess.Process:
-        log = (self.folder / "log").open("wb")
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable, PROGRAM, *arguments, env={**os.environ, **self.variables}, stderr=log
-        )
-        log.close()
-        return self._process
-
-    def ready(self) -> bool:
-        return (self.folder / "ready.json").exists()
-
-    def open(self):
-        port = json.loads((self.folder / "ready.json").read_text())["grpc_port"]
-        return grpc_client.channel(f"127.0.0.1:{port}", token=lambda: self._token("profile.resolve"))
-
-    def lines(self) -> list[dict]:
-        return [json.loads(line) for line in (self.folder / "log").read_text().splitlines()]
-
-    def messages(self) -> list[str]:
-        return [line["message"] for line in self.lines()]
-
-    def terminate(self) -> None:
-        self._process.send_signal(signal.SIGTERM)
-
-    async def ended(self) -> int:
-        async with asyncio.timeout(15):
-            return await self._process.wait()
-
-    async def kill(self) -> None:
-        if self._process.returncode is None:
-            self._process.kill()
-            await self._process.wait()
-
-
-@pytest.fixture
-async def tiny(tmp_path, issuer):
-    process = Process(tmp_path, issuer)
-    yield process
-    await process.kill()
 
 
 async def health_of(channel: grpc.aio.Channel) -> int:

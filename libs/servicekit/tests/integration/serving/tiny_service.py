@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
+from assent.events.v1.envelope_pb2 import Envelope
 from assent.profile.v1 import profile_service_pb2 as pb
 from assent.profile.v1 import profile_service_pb2_grpc as rpc
-from servicekit.app import App, Servicer
+from servicekit.app import App, Servicer, Subscription
 from servicekit.errors import Unavailable
+from servicekit.nats import connect
 from servicekit.run import run
 from servicekit.settings import ServiceSettings
+from servicekit.streams import ensure_streams
 
 logger = logging.getLogger("tiny")
 
@@ -22,6 +26,7 @@ logger = logging.getLogger("tiny")
 class Settings(ServiceSettings, prefix="TINY"):
     service: ClassVar[str] = "tiny"
     folder: Path
+    with_bus: bool = False
 
 
 async def appears(path: Path) -> None:
@@ -59,15 +64,24 @@ async def build(settings: Settings) -> AsyncIterator[App]:
             logger.info("task stopped")
             raise
 
+    async def handled(envelope: Envelope) -> None:
+        logger.info("event handled")
+        (folder / "handled").touch()
+
     logger.info("pool opened")
-    try:
-        yield App(
+    async with AsyncExitStack() as opened:
+        opened.callback(logger.info, "pool closed")
+        app = App(
             servicers=[Servicer(rpc.add_ProfileServiceServicer_to_server, Tiny(folder))],
             tasks={"loop": loop},
             checks={"dependency": dependency},
         )
-    finally:
-        logger.info("pool closed")
+        if settings.with_bus:
+            bus = await opened.enter_async_context(connect(settings.nats, settings.service))
+            await ensure_streams(bus)
+            events = Subscription("CONSENT", "tiny", {"consent_widened": handled})
+            app = replace(app, bus=bus, subscriptions=[events])
+        yield app
 
 
 if __name__ == "__main__":
