@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -35,9 +36,27 @@ async def exporting(settings: TelemetrySettings, *, service: str, instance: str)
     try:
         yield
     finally:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(2 * FLUSH_S):
-                await asyncio.to_thread(_flush, tracers, meters)
+        await _flush(tracers, meters)
+
+
+async def _flush(tracers: TracerProvider, meters: MeterProvider) -> None:
+    """Send what is waiting, for two seconds at most.
+
+    In a thread of its own that the process does not wait for: with the collector away, OpenTelemetry's exporters retry for
+    longer than they are told to.
+    """
+    loop, done = asyncio.get_running_loop(), asyncio.Event()
+
+    def flush() -> None:
+        tracers.shutdown()
+        meters.shutdown()
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(done.set)
+
+    threading.Thread(target=flush, name="flush telemetry", daemon=True).start()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(FLUSH_S):
+            await done.wait()
 
 
 def _resource(settings: TelemetrySettings, service: str, instance: str) -> Resource:
@@ -47,7 +66,8 @@ def _resource(settings: TelemetrySettings, service: str, instance: str) -> Resou
 
 
 def _tracers(settings: TelemetrySettings, endpoint: str, resource: Resource) -> TracerProvider:
-    provider = TracerProvider(resource=resource, sampler=ParentBased(TraceIdRatioBased(settings.sample_ratio)))
+    sampler = ParentBased(TraceIdRatioBased(settings.sample_ratio))
+    provider = TracerProvider(sampler, resource, shutdown_on_exit=False)
     exporter = OTLPSpanExporter(endpoint=endpoint, insecure=not endpoint.startswith("https"))
     provider.add_span_processor(BatchSpanProcessor(exporter))
     return provider
@@ -57,12 +77,4 @@ def _meters(settings: TelemetrySettings, resource: Resource) -> MeterProvider:
     endpoint = settings.otlp_endpoint or ""
     exporter = OTLPMetricExporter(endpoint=endpoint, insecure=not endpoint.startswith("https"))
     reader = PeriodicExportingMetricReader(exporter, export_interval_millis=settings.export_interval_ms)
-    return MeterProvider([reader], resource)
-
-
-def _flush(tracers: TracerProvider, meters: MeterProvider) -> None:
-    milliseconds = int(FLUSH_S * 1000)
-    tracers.force_flush(milliseconds)
-    meters.force_flush(milliseconds)
-    tracers.shutdown()
-    meters.shutdown(milliseconds)
+    return MeterProvider([reader], resource, shutdown_on_exit=False)

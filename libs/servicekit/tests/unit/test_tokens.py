@@ -175,9 +175,26 @@ async def test_a_key_that_leaves_the_file_is_not_known_any_more(verifier, jwks):
     assert await reason(verifier, token("ed", jti="another")) == "TOKEN_KEY"
 
 
-async def test_a_file_that_is_away_is_unavailable(tmp_path):
+@pytest.mark.parametrize("content", [None, b"", b"\xff", b'{"keys": []}'])
+async def test_a_file_that_is_away_or_broken_is_unavailable(tmp_path, content):
+    file = tmp_path / "jwks.json"
+    if content is not None:
+        file.write_bytes(content)
+
     with pytest.raises(Unavailable):
-        await FileKeys(tmp_path / "nowhere").key("ed")
+        await FileKeys(file).key("ed")
+
+
+def test_keys_that_we_do_not_use_are_ignored():
+    others = [
+        {"kty": "oct", "k": "AAAA", "kid": "shared"},
+        {"kty": "from the future", "kid": "future"},
+        {**JWKS["keys"][1], "use": "enc", "kid": "encryption"},
+        {**JWKS["keys"][1], "alg": "RS512", "kid": "other algorithm"},
+        "no key at all",
+    ]
+
+    assert set(parse_jwks(json.dumps({"keys": [*others, *JWKS["keys"]]}))) == {"ed", "rsa", "ec"}
 
 
 def test_a_source_is_an_address_or_a_file():

@@ -53,7 +53,7 @@ class FileKeys:
             stamp = (stat.st_mtime_ns, stat.st_size)
             if stamp != self._stamp:
                 self._keys, self._stamp = parse_jwks(self._path.read_text()), stamp
-        except OSError as error:
+        except (OSError, UnicodeDecodeError, Invalid) as error:
             raise Unavailable("The key set cannot be read.", reason="KEYS_UNAVAILABLE") from error
         return self._keys
 
@@ -94,14 +94,24 @@ def key_source(where: str) -> KeySource:
 
 
 def parse_jwks(text: str) -> dict[str, jwt.PyJWK]:
-    """Public keys by id; Invalid for a key without an id, a symmetric key, or what is not a key set."""
+    """Public keys by id; others in the set are ignored (RFC 7517, section 5). Invalid when none is left."""
     try:
-        keys = [jwt.PyJWK(entry) for entry in json.loads(text)["keys"]]
-    except (ValueError, KeyError, TypeError, jwt.PyJWTError) as error:
-        raise Invalid("The key set is not a JWKS of public keys.", reason="KEYS_INVALID") from error
-    if any(key.key_id is None or key.algorithm_name not in ALGORITHMS for key in keys):
-        raise Invalid("Each key of a set has an id and is of an asymmetric kind.", reason="KEYS_INVALID")
-    return {str(key.key_id): key for key in keys}
+        entries = list(json.loads(text)["keys"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise Invalid("The key set is not a JWKS.", reason="KEYS_INVALID") from error
+    found = {key.key_id: key for key in map(_usable, entries) if key is not None and key.key_id}
+    if not found:
+        raise Invalid("The key set holds no key that can be used.", reason="KEYS_INVALID")
+    return found
+
+
+def _usable(entry: Any) -> jwt.PyJWK | None:
+    """The key, if it is one for signatures of a kind that we accept."""
+    try:
+        key = jwt.PyJWK(entry)
+    except (ValueError, TypeError, AttributeError, jwt.PyJWTError):
+        return None
+    return key if key.algorithm_name in ALGORITHMS and key.public_key_use in {None, "sig"} else None
 
 
 def public_jwk(key: Ed25519PublicKey, kid: str) -> dict[str, Any]:

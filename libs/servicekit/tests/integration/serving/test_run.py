@@ -55,6 +55,27 @@ async def test_a_call_that_does_not_end_is_cut_off_within_the_drain_time(tiny):
     assert tiny.messages()[-1] == "closed"
 
 
+async def test_what_does_not_close_is_left_behind_after_the_drain_time(tiny):
+    tiny.variables["TINY_DRAIN_SECONDS"] = "1"
+    await tiny.start()
+    await until(tiny.ready, timeout=20)
+    (tiny.folder / "pool-stuck").touch()
+    tiny.terminate()
+
+    assert await tiny.ended() == 1
+    assert "pool closed" not in tiny.messages()
+
+
+async def test_sigterm_ends_a_service_that_is_still_opening(tiny):
+    tiny.variables["TINY_DRAIN_SECONDS"] = "1"
+    (tiny.folder / "pool-stuck").touch()
+    await tiny.start()
+    await until(lambda: "pool opened" in tiny.messages(), timeout=20)
+    tiny.terminate()
+
+    assert await tiny.ended() == 1
+
+
 async def test_a_replica_that_loses_a_dependency_is_not_ready_until_it_is_back(tiny):
     (tiny.folder / "dependency-away").touch()
     await tiny.start()

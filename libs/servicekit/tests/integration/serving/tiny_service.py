@@ -68,9 +68,16 @@ async def build(settings: Settings) -> AsyncIterator[App]:
         logger.info("event handled")
         (folder / "handled").touch()
 
+    async def close() -> None:
+        if (folder / "pool-stuck").exists():
+            await asyncio.Event().wait()
+        logger.info("pool closed")
+
     logger.info("pool opened")
+    if (folder / "pool-stuck").exists():
+        await asyncio.Event().wait()
     async with AsyncExitStack() as opened:
-        opened.callback(logger.info, "pool closed")
+        opened.push_async_callback(close)
         app = App(
             servicers=[Servicer(rpc.add_ProfileServiceServicer_to_server, Tiny(folder))],
             tasks={"loop": loop},
