@@ -38,13 +38,15 @@ TABLE = "schema_migrations"
 async def migrate(
     dsn: str, service: str, phase: Phase = "pre", *, package: str | None = None, patience_s: float = 120
 ) -> None:
-    """Bring the schema of `service` up to `phase`; `dsn` is its owner's. Repeating it is harmless.
+    """Bring the schema of `service` up to `phase`; `dsn` is its owner's. Repeating it is harmless, and so is a
+    service without migrations.
 
     Raises FailedPrecondition with dbmate's text when a file fails, Unavailable when another run does not end in `patience_s`.
     """
     with staged(package or f"{service}_service", phase) as files:
-        async with _alone(dsn, service, patience_s):
-            await _dbmate(dsn, service, files)
+        if any(files.iterdir()):
+            async with _alone(dsn, service, patience_s):
+                await _dbmate(dsn, service, files)
 
 
 class staged:  # noqa: N801  a context, used like a function

@@ -80,8 +80,8 @@ def nats_settings(platform: Platform) -> Callable[[str], NatsSettings]:
 @pytest.fixture(scope="session")
 async def streams(nats_settings: Callable[[str], NatsSettings]) -> None:
     """Every stream and bucket of the suite, created once."""
-    from servicekit.jetstream import ensure_streams  # noqa: PLC0415
     from servicekit.nats import connect  # noqa: PLC0415
+    from servicekit.streams import ensure_streams  # noqa: PLC0415
 
     async with connect(nats_settings("cli"), "cli") as bus:
         await ensure_streams(bus)

@@ -1,13 +1,12 @@
 import asyncio
 from contextlib import asynccontextmanager, suppress
 
-import nats
 import pytest
-from nats.js.api import StreamConfig
 
 from assent.events.v1.envelope_pb2 import Envelope
 from servicekit import outbox, postgres
 from servicekit.errors import Unavailable
+from servicekit.nats import Bus
 from testkit.builders import a_subject, an_event_id
 from testkit.waiting import until
 
@@ -16,68 +15,31 @@ pytestmark = pytest.mark.integration
 SUBJECT = "evt.consent.07"
 
 
-class JetStreamPublisher:
-    """The publish of `servicekit.nats.Bus`, as far as the relay sees it."""
-
-    def __init__(self, js) -> None:
-        self._js = js
-
-    async def publish(self, subject: str, envelope: Envelope):
-        try:
-            headers = {"Nats-Msg-Id": envelope.event_id}
-            return await self._js.publish(subject, envelope.SerializeToString(), headers=headers, timeout=1)
-        except (nats.errors.Error, TimeoutError) as error:
-            raise Unavailable from error
-
-
-class PublisherThatDiesBeforeTheAnswer(JetStreamPublisher):
+class LosesAcknowledgements:
     """Publishes, and then loses the acknowledgement of every third fact."""
 
-    published = 0
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._published = 0
 
     async def publish(self, subject: str, envelope: Envelope):
-        self.published += 1
-        await super().publish(subject, envelope)
-        if self.published % 3 == 0:
+        self._published += 1
+        await self._bus.publish(subject, envelope)
+        if self._published % 3 == 0:
             raise Unavailable
 
 
 @pytest.fixture
-async def connect(platform):
-    opened = []
-
-    async def connect(user: str):
-        opened.append(
-            await nats.connect(
-                platform.nats.url,
-                user=user,
-                password=platform.nats.passwords[user],
-                inbox_prefix=f"_INBOX.{user}".encode(),
-                reconnect_time_wait=0.05,
-                max_reconnect_attempts=-1,
-                error_cb=_quiet,
-            )
-        )
-        return opened[-1].jetstream(timeout=2)
-
-    yield connect
-    for connection in opened:
-        with suppress(nats.errors.Error):
-            await connection.close()
-
-
-async def _quiet(_error):
-    """The tests break connections on purpose."""
+async def consent(bus):
+    return await bus("consent")
 
 
 @pytest.fixture
-async def stream(connect):
-    """CONSENT, empty."""
-    cli = await connect("cli")
-    with suppress(nats.js.errors.NotFoundError):
-        await cli.delete_stream("CONSENT")
-    await cli.add_stream(StreamConfig(name="CONSENT", subjects=["evt.consent.*"]))
-    return cli
+async def stream(bus):
+    """The JetStream context of an operator; CONSENT is empty."""
+    cli = await bus("cli")
+    await cli.js.purge_stream("CONSENT")
+    return cli.js
 
 
 async def put(pool, *events: str, subject: str = SUBJECT) -> None:
@@ -112,56 +74,60 @@ async def relaying(pool, bus):
 
 
 async def waiting(pool) -> int:
-    return (await outbox.sql.outbox_backlog(pool))["waiting"]
+    async with postgres.connection(pool) as connection:
+        return (await outbox.sql.outbox_backlog(connection))["waiting"]
 
 
 async def drained(pool) -> bool:
-    return await waiting(pool) == 0
+    try:
+        return await waiting(pool) == 0
+    except Unavailable:
+        return False
 
 
-async def test_facts_are_published_in_order_and_leave_the_outbox(pool, connect, stream):
+async def test_facts_are_published_in_order_and_leave_the_outbox(pool, consent, stream):
     events = [an_event_id() for _ in range(20)]
-    async with relaying(pool, JetStreamPublisher(await connect("consent"))):
+    async with relaying(pool, consent):
         await put(pool, *events)
         await until(lambda: drained(pool))
 
     assert await published(stream) == events
 
 
-async def test_a_fact_of_a_transaction_that_rolled_back_is_never_published(pool, connect, stream):
+async def test_a_fact_of_a_transaction_that_rolled_back_is_never_published(pool, consent, stream):
     event = an_event_id()
     with suppress(ZeroDivisionError):
         async with postgres.transaction(pool) as connection:
             await outbox.add(connection, Envelope(event_id=an_event_id()), SUBJECT)
             raise ZeroDivisionError
-    async with relaying(pool, JetStreamPublisher(await connect("consent"))):
+    async with relaying(pool, consent):
         await put(pool, event)
         await until(lambda: drained(pool))
 
     assert await published(stream) == [event]
 
 
-async def test_a_commit_wakes_the_relay(pool, connect, stream, monkeypatch):
+async def test_a_commit_wakes_the_relay(pool, consent, stream, monkeypatch):
     monkeypatch.setattr(outbox, "POLL_S", 30)
-    async with relaying(pool, JetStreamPublisher(await connect("consent"))):
+    async with relaying(pool, consent):
         await put(pool, an_event_id())
         await until(lambda: drained(pool), timeout=20)
         await put(pool, an_event_id())
         await until(lambda: drained(pool), timeout=2)
 
 
-async def test_a_lost_acknowledgement_repeats_a_fact_that_the_stream_then_drops(pool, connect, stream):
+async def test_a_lost_acknowledgement_repeats_a_fact_that_the_stream_then_drops(pool, consent, stream):
     events = [an_event_id() for _ in range(10)]
-    async with relaying(pool, PublisherThatDiesBeforeTheAnswer(await connect("consent"))):
+    async with relaying(pool, LosesAcknowledgements(consent)):
         await put(pool, *events)
         await until(lambda: drained(pool), timeout=20)
 
     assert await published(stream) == events
 
 
-async def test_nothing_is_lost_or_reordered_when_nats_dies_under_the_relay(platform, pool, connect, stream):
+async def test_nothing_is_lost_or_reordered_when_nats_dies_under_the_relay(platform, pool, consent, stream):
     events = [an_event_id() for _ in range(600)]
-    async with relaying(pool, JetStreamPublisher(await connect("consent"))):
+    async with relaying(pool, consent):
         await put(pool, *events)
         await until(lambda: _between(pool, 1, 599), every=0.001)
         platform.nats.kill()
@@ -177,9 +143,9 @@ async def _between(pool, low: int, high: int) -> bool:
     return low <= await waiting(pool) <= high
 
 
-async def test_nothing_is_lost_when_postgresql_dies_under_the_relay(platform, pool, connect, stream):
+async def test_nothing_is_lost_when_postgresql_dies_under_the_relay(platform, pool, consent, stream):
     events = [an_event_id() for _ in range(600)]
-    async with relaying(pool, JetStreamPublisher(await connect("consent"))):
+    async with relaying(pool, consent):
         await put(pool, *events)
         await until(lambda: _between(pool, 1, 599), every=0.001)
         platform.postgres.kill()
@@ -189,9 +155,9 @@ async def test_nothing_is_lost_when_postgresql_dies_under_the_relay(platform, po
     assert await published(stream) == events
 
 
-async def test_a_subject_that_cannot_be_published_holds_up_no_other(pool, connect, stream):
+async def test_a_subject_that_cannot_be_published_holds_up_no_other(pool, consent, stream):
     other = an_event_id()
-    async with relaying(pool, JetStreamPublisher(await connect("consent"))):
+    async with relaying(pool, consent):
         await put(pool, an_event_id(), subject="evt.decision.07")
         await put(pool, other)
         await until(lambda: _between(pool, 1, 1))
@@ -199,10 +165,9 @@ async def test_a_subject_that_cannot_be_published_holds_up_no_other(pool, connec
         assert await published(stream) == [other]
 
 
-async def test_one_relay_works_and_a_standby_takes_over(sample_database, pool, connect, stream):
-    publisher = JetStreamPublisher(await connect("consent"))
-    async with postgres.pool(sample_database.settings) as second, relaying(second, publisher):
-        async with relaying(pool, publisher):
+async def test_one_relay_works_and_a_standby_takes_over(sample_database, pool, consent, stream):
+    async with postgres.pool(sample_database.settings) as second, relaying(second, consent):
+        async with relaying(pool, consent):
             await put(pool, an_event_id())
             await until(lambda: drained(pool))
         await put(pool, an_event_id())
