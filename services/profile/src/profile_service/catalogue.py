@@ -1,0 +1,136 @@
+"""The bundle's data catalog as a plan: which fields there are and how each is computed. The only module that reads a bundle."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from catalog.expression import ExpressionInvalid, attributes, evaluate, parse
+from catalog.model.bundle import Bundle
+from catalog.model.data import Attribute
+from catalog.model.data import Feature as DeclaredFeature
+from catalog.values import BOOL, STRING, Missing, Value, ValueType
+from profile_service.domain.detectors import DETECTORS, detect, open_holdings
+from profile_service.domain.facts import COUNT, DAY_MS, FIELDS
+from profile_service.domain.features import Feature, Matches, Reading, compute
+from profile_service.domain.history import History
+from profile_service.domain.view import Declared, Read
+
+logger = logging.getLogger(__name__)
+
+VIEW: Final = "view."
+CROSS_BORDER: Final = "cross_border"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The fields of a bundle that profile serves, sorted by name."""
+
+    fields: Mapping[str, Declared]
+
+
+def plan(bundle: Bundle) -> Plan:
+    """How to compute each `view.*` field; one that this code cannot compute stays declared and is served as unknown."""
+    fields = [_attribute(one) for one in bundle.attributes if one.id.startswith(VIEW)]
+    fields += [_feature(one) for one in bundle.features if one.id.startswith(VIEW)]
+    return Plan({one.id: one for one in sorted(fields, key=lambda one: one.id)})
+
+
+def _declared(one: Attribute | DeclaredFeature, read: Read) -> Declared:
+    return Declared(one.id, one.type, one.currency, one.category, one.freshness, read)
+
+
+def _unknown(_history: History, _now_ms: int) -> Reading | None:
+    return None
+
+
+def _attribute(one: Attribute) -> Declared:
+    match one.source:
+        case "trait":
+            return _declared(one, _register("trait", one.id, one.type))
+        case "preference":
+            return _declared(one, _register("preference", one.id.rpartition(".")[2], one.type))
+        case "holdings":
+            return _declared(one, _holdings)
+        case "vulnerability":
+            return _declared(one, _flags)
+        case _:
+            return _declared(one, _unknown)
+
+
+def _register(group: str, name: str, kind: str) -> Read:
+    def read(history: History, now_ms: int) -> Reading | None:
+        found = history.register(group, name)
+        if found is None or found[1] is None:
+            return None
+        value = frozenset(found[1]) if isinstance(found[1], list) and kind == "set" else found[1]
+        return Reading(value, min(found[0], now_ms))
+
+    return read
+
+
+def _holdings(history: History, now_ms: int) -> Reading | None:
+    """Kinds of the open products; known once the feed has said anything."""
+    kinds = frozenset(str(terms[0]) for _, terms in open_holdings(history).values())
+    return Reading(kinds, min(history.newest_ms, now_ms)) if history.newest_ms else None
+
+
+def _flags(history: History, now_ms: int) -> Reading | None:
+    """Vulnerability flags that are set; known once the feed has said anything."""
+    flags = frozenset(flag for flag, _, state in history.group("flag") if state == "set")
+    return Reading(flags, min(history.newest_ms, now_ms)) if history.newest_ms else None
+
+
+def _feature(one: DeclaredFeature) -> Declared:
+    try:
+        return _declared(one, _reader(_compiled(one)))
+    except (KeyError, ValueError, ExpressionInvalid) as error:
+        logger.warning("the feature %s cannot be computed here: %s", one.id, type(error).__name__)
+        return _declared(one, _unknown)
+
+
+def _reader(feature: Feature) -> Read:
+    if feature.detector is not None:
+        return lambda history, now_ms: detect(feature, history, now_ms)
+    return lambda history, now_ms: compute(feature, history, now_ms)
+
+
+def _compiled(one: DeclaredFeature) -> Feature:
+    names = FIELDS[one.source_event]
+    if one.detector is not None and one.detector not in DETECTORS:
+        raise KeyError(one.detector)
+    return Feature(
+        id=one.id,
+        kind=one.source_event,
+        measure=one.of or COUNT,
+        aggregate=one.aggregate,
+        days=max(1, -(-(one.window or DAY_MS) // DAY_MS)),
+        by=names.index(one.by) if one.by else None,
+        matches=_matches(one.where, names) if one.where else None,
+        currency=one.currency,
+        detector=one.detector,
+        parameters=one.parameters or {},
+    )
+
+
+def _matches(where: Mapping[str, Any], names: tuple[str, ...]) -> Matches:
+    """The predicate over a series' fields. Raises ExpressionInvalid for a field that buckets do not keep."""
+    expression = parse(where, {name: _type(name) for name in names})
+    places = {name: names.index(name) for name in attributes(expression)}
+
+    def matches(fields: tuple[str, ...]) -> bool:
+        return evaluate(expression, lambda name: _value(name, fields[places[name]])) is True
+
+    return matches
+
+
+def _type(name: str) -> ValueType:
+    return BOOL if name == CROSS_BORDER else STRING
+
+
+def _value(name: str, text: str) -> Value | Missing:
+    if name == CROSS_BORDER:
+        return text == "1"
+    return text or Missing.UNKNOWN

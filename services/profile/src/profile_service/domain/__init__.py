@@ -1,0 +1,1 @@
+"""Rules and values of the profile: what is folded, what is read from it, and who is whom. No I/O."""

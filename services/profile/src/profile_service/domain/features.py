@@ -1,0 +1,243 @@
+"""What a feature is, and the windows it is computed over: whole days (UTC) that end with today, whole numbers only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from profile_service.domain.facts import DAY_MS, FIELDS, LEVELS
+from profile_service.domain.fold import AT, COUNT, LAST, MAX, MIN, SUM, TIE, Bucket
+from profile_service.domain.history import History, Series
+
+Value = int | bool | str | frozenset[str]
+Matches = Callable[[tuple[str, ...]], bool]
+REMEMBERED: Final = 50_000
+"""Series keys whose match is remembered per feature."""
+
+
+class Reading(NamedTuple):
+    """A value and when it was true."""
+
+    value: Value
+    as_of_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """A declared feature. `matches` takes a series' fields; `by` is the place of a field among them."""
+
+    id: str
+    kind: str
+    measure: str = ""
+    aggregate: str | None = None
+    days: int = 1
+    by: int | None = None
+    matches: Matches | None = None
+    currency: str | None = None
+    detector: str | None = None
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    _known: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
+
+    def fits(self, series: Series) -> bool:
+        """Whether the series is one of this feature's."""
+        known = self._known.get(series.key)
+        return self._learn(series) if known is None else known
+
+    def _learn(self, series: Series) -> bool:
+        if len(self._known) >= REMEMBERED:
+            self._known.clear()
+        found = self.pays_in_currency(series) and (self.matches is None or self.matches(series.fields))
+        self._known[series.key] = found
+        return found
+
+    def pays_in_currency(self, series: Series) -> bool:
+        """Whether amounts of the series may be added to this feature's."""
+        names = FIELDS[self.kind]
+        return (
+            self.currency is None or "currency" not in names or self.currency == _named(self.kind, series, "currency")
+        )
+
+    def number(self, name: str, default: int) -> int:
+        """A whole-number parameter."""
+        found = self.parameters.get(name, default)
+        return found if isinstance(found, int) else default
+
+
+def _named(kind: str, series: Series, name: str) -> str:
+    return series.fields[FIELDS[kind].index(name)]
+
+
+class Total(NamedTuple):
+    """Buckets added up. `last` is (time, tie, value)."""
+
+    events: int
+    sum: int
+    low: int
+    high: int
+    last: tuple[int, int, int]
+
+
+class Window(NamedTuple):
+    """The days that count, and the time it is."""
+
+    first: int
+    last: int
+    now_ms: int
+
+
+def window(days: int, now_ms: int) -> Window:
+    """The window of so many days that ends today."""
+    today = now_ms // DAY_MS
+    return Window(today - days + 1, today, now_ms)
+
+
+def matching(history: History, feature: Feature, measure: str | None = None) -> list[Series]:
+    """The series that the feature reads."""
+    found = history.of(feature.kind, feature.measure if measure is None else measure)
+    return [series for series in found if feature.fits(series)]
+
+
+def total(series: list[Series], first: int, last: int) -> Total | None:
+    """All buckets of these days added up; None when there is none."""
+    count = amount = 0
+    low, high, latest = 0, 0, (-1, 0, 0)
+    for one in series:
+        for day, bucket in one.within(first, last):
+            n, added, least, most = _numbers(bucket)
+            low, high = (least, most) if not count else (min(low, least), max(high, most))
+            count, amount = count + n, amount + added
+            latest = max(latest, (day * DAY_MS + bucket[AT], bucket[TIE], bucket[LAST]))
+    return Total(count, amount, low, high, latest) if count else None
+
+
+def _numbers(bucket: Bucket) -> tuple[int, int, int, int]:
+    if len(bucket) == 3:
+        return 1, bucket[LAST], bucket[LAST], bucket[LAST]
+    return bucket[COUNT], bucket[SUM], bucket[MIN], bucket[MAX]
+
+
+def levels(series: Series, first: int, last: int) -> Iterator[tuple[int, int, int, int]]:
+    """Stretches of days with one closing level: (days, closing, lowest, highest), carried forward from before `first`."""
+    before = series.before(first)
+    level = before[1][LAST] if before else None
+    day = first
+    for changed, bucket in series.within(first, last):
+        if level is not None and changed > day:
+            yield changed - day, level, level, level
+        _, _, low, high = _numbers(bucket)
+        known = (low, high) if level is None else (min(low, level), max(high, level))
+        level, day = bucket[LAST], changed + 1
+        yield 1, level, *known
+    if level is not None and last >= day:
+        yield last - day + 1, level, level, level
+
+
+def level_total(series: Series, at: Window) -> Total | None:
+    """As `total`, of a level: `count` is days and `sum` their closings."""
+    stretches = list(levels(series, at.first, at.last))
+    newest = series.before(at.last + 1)
+    if not stretches or newest is None:
+        return None
+    day, bucket = newest
+    return Total(
+        events=sum(days for days, *_ in stretches),
+        sum=sum(days * closing for days, closing, *_ in stretches),
+        low=min(low for _, _, low, _ in stretches),
+        high=max(high for *_, high in stretches),
+        last=(day * DAY_MS + bucket[AT], bucket[TIE], bucket[LAST]),
+    )
+
+
+def compute(feature: Feature, history: History, now_ms: int) -> Reading | None:
+    """The feature's value by its aggregate; None when nothing is known."""
+    at = window(feature.days, now_ms)
+    found = matching(history, feature)
+    if feature.aggregate == "distinct":
+        return _counted(len(_groups(feature, found, at)), history, at)
+    if feature.by is None:
+        return _aggregate(feature, found, history, at)
+    parts = [_aggregate(feature, part, history, at) for part in _groups(feature, found, at).values()]
+    known = [part for part in parts if part is not None]
+    if not known:
+        return _aggregate(feature, [], history, at)
+    return Reading(
+        sum(int(part.value) for part in known if isinstance(part.value, int)), max(p.as_of_ms for p in known)
+    )
+
+
+def _groups(feature: Feature, found: list[Series], at: Window) -> dict[str, list[Series]]:
+    """The series per value of `by`; of those that have something in the window, or of a level."""
+    groups: dict[str, list[Series]] = {}
+    for series in found:
+        name = series.fields[feature.by] if feature.by is not None else series.key
+        if name and (feature.kind in LEVELS or any(True for _ in series.within(at.first, at.last))):
+            groups.setdefault(name, []).append(series)
+    return groups
+
+
+def _aggregate(feature: Feature, found: list[Series], history: History, at: Window) -> Reading | None:
+    if feature.aggregate == "share":
+        return _share(feature, found, history, at)
+    if feature.aggregate == "trend":
+        return _trend(found, at)
+    if feature.kind in LEVELS:
+        return _of_levels(feature, found, at)
+    summed = total(found, at.first, at.last)
+    if feature.aggregate in {"sum", "count"}:
+        amount = 0 if summed is None else summed.sum if feature.aggregate == "sum" else summed.events
+        return _counted(amount, history, at)
+    return None if summed is None else _single(feature.aggregate, summed, at)
+
+
+def _counted(value: int, history: History, at: Window) -> Reading | None:
+    """Nothing counted is zero once the feed has said anything; the newest event says up to when it is complete."""
+    return Reading(value, min(history.newest_ms, at.now_ms)) if history.newest_ms else None
+
+
+def _single(aggregate: str | None, of: Total, at: Window) -> Reading | None:
+    value = {
+        "mean": of.sum // of.events,
+        "min": of.low,
+        "max": of.high,
+        "last": of.last[2],
+        "days_since": at.last - of.last[0] // DAY_MS,
+        "sum": of.sum,
+        "count": of.events,
+    }.get(aggregate or "")
+    return None if value is None else Reading(value, min(of.last[0], at.now_ms))
+
+
+def _of_levels(feature: Feature, found: list[Series], at: Window) -> Reading | None:
+    """Series of a level are not added up (`by` does that): the lowest, the highest, or the newest of them."""
+    totals = [known for series in found if (known := level_total(series, at)) is not None]
+    if not totals:
+        return None
+    joined = Total(
+        events=sum(one.events for one in totals),
+        sum=sum(one.sum for one in totals),
+        low=min(one.low for one in totals),
+        high=max(one.high for one in totals),
+        last=max(one.last for one in totals),
+    )
+    return _single(feature.aggregate, joined, at)
+
+
+def _share(feature: Feature, found: list[Series], history: History, at: Window) -> Reading | None:
+    every = [one for one in history.of(feature.kind, feature.measure) if feature.pays_in_currency(one)]
+    whole, part = total(every, at.first, at.last), total(found, at.first, at.last)
+    if whole is None:
+        return None
+    of, among = (part.sum if part else 0, whole.sum) if feature.measure else (part.events if part else 0, whole.events)
+    return Reading(of * 10_000 // among, min(whole.last[0], at.now_ms)) if among else None
+
+
+def _trend(found: list[Series], at: Window) -> Reading | None:
+    """The newer half against the older in basis points: 0 is no change; unknown while the older half has nothing."""
+    half = (at.last - at.first + 1) // 2
+    older, newer = total(found, at.first, at.last - half), total(found, at.last - half + 1, at.last)
+    if older is None or not older.sum:
+        return None
+    grown = (newer.sum if newer else 0) - older.sum
+    as_of = newer.last[0] if newer else older.last[0]
+    return Reading(grown * 10_000 // abs(older.sum), min(as_of, at.now_ms))

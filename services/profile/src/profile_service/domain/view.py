@@ -1,0 +1,110 @@
+"""What a reader gets to see: every declared field is either given, labelled with the purposes that may use it, or withheld.
+
+A field is given only when the basis pairs one of its purposes with the field's category. Consent is looked at before
+anything else, so that "nothing is known" is never said about a field whose category is not covered.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from profile_service.domain.features import Reading, Value
+from profile_service.domain.history import History
+
+Read = Callable[[History, int], Reading | None]
+
+
+class Withheld(enum.Enum):
+    """Why a field is absent."""
+
+    UNKNOWN = "unknown"
+    NO_CONSENT = "no_consent"
+    STALE = "stale"
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A field as the bundle's data catalog declares it. `kind` is its value type; `read` computes it."""
+
+    id: str
+    kind: str
+    currency: str | None
+    category: str
+    freshness_ms: int | None
+    read: Read
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A field that the reader may see."""
+
+    id: str
+    kind: str
+    currency: str | None
+    category: str
+    value: Value
+    as_of_ms: int
+    purposes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is given and what is withheld, each sorted by name, and the position it was folded to."""
+
+    given: Sequence[Given]
+    withheld: Sequence[tuple[str, Withheld]]
+    position: int
+
+
+def purposes_by_category(allowed: Mapping[str, frozenset[str]]) -> Mapping[str, tuple[str, ...]]:
+    """The purposes, sorted, that may use each category."""
+    found: dict[str, list[str]] = {}
+    for purpose in sorted(allowed):
+        for category in allowed[purpose]:
+            found.setdefault(category, []).append(purpose)
+    return {category: tuple(purposes) for category, purposes in found.items()}
+
+
+def conforms(value: Value, kind: str) -> bool:
+    """Whether a value is of the declared kind; one that is not is served as unknown."""
+    match kind:
+        case "bool":
+            return isinstance(value, bool)
+        case "set":
+            return isinstance(value, frozenset)
+        case "enum" | "string":
+            return isinstance(value, str)
+        case _:
+            return isinstance(value, int) and not isinstance(value, bool) and -(1 << 63) <= value < 1 << 63
+
+
+def judge(declared: Declared, reading: Reading | None, now_ms: int) -> Reading | Withheld:
+    """The reading, or why it is not served."""
+    if reading is None or not conforms(reading.value, declared.kind):
+        return Withheld.UNKNOWN
+    old = declared.freshness_ms is not None and now_ms - reading.as_of_ms > declared.freshness_ms
+    return Withheld.STALE if old else reading
+
+
+def view(
+    fields: Iterable[Declared],
+    readings: Callable[[Declared], Reading | None],
+    allowed: Mapping[str, frozenset[str]],
+    *,
+    now_ms: int,
+    position: int,
+) -> View:
+    """The view of `fields`, which come sorted by name, under what the basis allows."""
+    covered = purposes_by_category(allowed)
+    given: list[Given] = []
+    withheld: list[tuple[str, Withheld]] = []
+    for one in fields:
+        purposes = covered.get(one.category)
+        found = judge(one, readings(one), now_ms) if purposes else Withheld.NO_CONSENT
+        if isinstance(found, Withheld) or not purposes:
+            withheld.append((one.id, found if isinstance(found, Withheld) else Withheld.NO_CONSENT))
+        else:
+            given.append(Given(one.id, one.kind, one.currency, one.category, found.value, found.as_of_ms, purposes))
+    return View(given, withheld, position)

@@ -1,0 +1,112 @@
+"""What the use cases need of the world."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from assent.events.v1.envelope_pb2 import Envelope
+from profile_service.catalogue import Plan
+from profile_service.domain.fold import Row
+from profile_service.domain.identity import Known, Linking, Subject
+from servicekit.errors import AssentError
+from servicekit.publishing import PublishAck
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """A subject that answers, everybody it absorbed, and the position that its partition was folded to."""
+
+    survivor: str
+    members: tuple[str, ...]
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The rows of each member that were asked for."""
+
+    who: Members
+    rows: Mapping[str, Mapping[int, Row]]
+
+
+class Directory(Protocol):
+    """Who is whom."""
+
+    async def find(self, identifiers: Sequence[Known]) -> Sequence[Known]:
+        """The same identifiers in the same order, with the subject that answers and whether they are shared."""
+        ...
+
+    async def create(self, wanted: Mapping[Known, str], *, now_us: int) -> None:
+        """Give unknown identifiers new subjects of these ids; whoever was first wins."""
+        ...
+
+    async def subjects(self, ids: Sequence[str]) -> Sequence[Subject]:
+        """Subjects that answer for themselves, with the strong identifiers of all their members."""
+        ...
+
+    async def members(self, subject: str) -> Members | None:
+        """Whom this id stands for; None for an unknown or erased one."""
+        ...
+
+    async def link(self, linking: Linking, seen: Sequence[Known], survivor: str, note: Note) -> None:
+        """Apply a decision if nothing it rests on has changed since it was taken; Conflict otherwise. Facts leave by the outbox."""
+        ...
+
+    async def mark_shared(self, identifier: Known) -> None:
+        """From now on this identifier belongs to several people and links nobody."""
+        ...
+
+    async def erase(self, subject: str, *, request_id: str, now_us: int) -> int:
+        """Remove everything about the subject and its members; how many rows went. A repeat returns the first answer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """How a link is known, by whose request, and when."""
+
+    request_id: str
+    evidence: str
+    now_us: int
+
+
+class Journal(Protocol):
+    """Which events have been folded."""
+
+    async def known(self, keys: Sequence[bytes]) -> frozenset[bytes]:
+        """Those of the keys that were folded before."""
+        ...
+
+
+class Profiles(Protocol):
+    """What was folded."""
+
+    async def held(self, subject: str, first_segment: int, last_segment: int) -> Held | None:
+        """The registers and the segments of the subject and its members; None for an unknown subject."""
+        ...
+
+
+class Publisher(Protocol):
+    """Publishes facts; `servicekit.nats.Bus` is one."""
+
+    async def publish_many(self, facts: Sequence[tuple[str, Envelope]]) -> Sequence[PublishAck | AssentError]:
+        """Publish in order, pipelined; for each fact its acknowledgement or why there is none."""
+        ...
+
+
+class Ledger(Protocol):
+    """The consent service, as far as a merge needs it."""
+
+    async def link(self, survivor: str, absorbed: str, *, request_id: str, evidence: str) -> None:
+        """The ledger answers for both as one from now on; FailedPrecondition when it refuses."""
+        ...
+
+
+class Catalog(Protocol):
+    """Plans by bundle."""
+
+    async def plan(self, digest: str) -> Plan:
+        """The plan of that bundle, of the active one for ""; FailedPrecondition or Unavailable without it."""
+        ...
