@@ -6,6 +6,7 @@ verifier keys from configuration, never from the network: `<name>+<8 hex digits 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
@@ -55,6 +56,11 @@ class Basis:
     def pairs(self) -> frozenset[tuple[str, str]]:
         """All that is allowed, as (purpose, category)."""
         return frozenset((purpose, category) for purpose, found in self.allowed.items() for category in found)
+
+
+def ledger_id(name: str) -> str:
+    """The id of the ledger of this name: the first 16 bytes of its SHA-256, in hex."""
+    return hashlib.sha256(name.encode()).hexdigest()[:32]
 
 
 def canonical(value: Any) -> bytes:
