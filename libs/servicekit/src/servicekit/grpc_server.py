@@ -20,11 +20,13 @@ from grpc_reflection.v1alpha import reflection
 from servicekit import telemetry
 from servicekit.app import Servicer
 from servicekit.calls import Invoker, Route, routes
-from servicekit.errors import Invalid
+from servicekit.errors import Exhausted, Invalid, Unavailable
 from servicekit.settings import GrpcSettings
 from servicekit.status import DETAILS_KEY, code_of, to_status
 
-TRANSPORT: Final = "grpc"
+LIVE: Final = "live"
+"""A name that health always answers SERVING: for probes that restart a process, which a lost dependency must not do."""
+
 Work = Callable[[], Awaitable[Any]]
 
 
@@ -38,7 +40,7 @@ class GrpcServer:
 
 
 class Health:
-    """What the gRPC health service answers, for the whole server and for each service alike."""
+    """What the gRPC health service answers, for the whole server and for each service alike; `live` while it answers at all."""
 
     def __init__(self, services: Sequence[str]) -> None:
         self.servicer = health_aio.HealthServicer()
@@ -49,6 +51,7 @@ class Health:
         status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
         for name in self._names:
             await self.servicer.set(name, status)
+        await self.servicer.set(LIVE, health_pb2.HealthCheckResponse.SERVING)
 
 
 @asynccontextmanager
@@ -58,8 +61,8 @@ async def serve(
     """Serve over gRPC; leaving takes no new calls and gives the running ones `drain_seconds`."""
     found = routes(servicers)
     names = sorted({name.partition("/")[0] for name in found})
-    server = grpc.aio.server(options=_options(settings), maximum_concurrent_rpcs=settings.max_concurrent)
-    server.add_generic_rpc_handlers(_handlers(found, service, invoker))
+    server = grpc.aio.server(options=_options(settings))
+    server.add_generic_rpc_handlers(_handlers(found, service, invoker, Room(settings.max_concurrent)))
     health = Health(names)
     health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
     reflection.enable_server_reflection([*names, "grpc.health.v1.Health", reflection.SERVICE_NAME], server)
@@ -88,9 +91,12 @@ def _options(settings: GrpcSettings) -> list[tuple[str, int]]:
 def _listen(server: grpc.aio.Server, settings: GrpcSettings) -> int:
     address = f"{settings.host}:{settings.port}"
     credentials = server_credentials(settings)
-    if credentials is None:
-        return server.add_insecure_port(address)
-    return server.add_secure_port(address, credentials)
+    try:
+        if credentials is None:
+            return server.add_insecure_port(address)
+        return server.add_secure_port(address, credentials)
+    except RuntimeError as error:
+        raise Unavailable("The gRPC port cannot be listened on.", reason="PORT_TAKEN") from error
 
 
 def server_credentials(settings: GrpcSettings) -> grpc.ServerCredentials | None:
@@ -104,24 +110,42 @@ def server_credentials(settings: GrpcSettings) -> grpc.ServerCredentials | None:
     return grpc.ssl_server_credentials([pair], roots, require_client_auth=roots is not None)
 
 
-def _handlers(found: Mapping[str, Route], service: str, invoker: Invoker) -> tuple[grpc.GenericRpcHandler, ...]:
+class Room:
+    """How many calls of ours may run at once. grpc's own limit would refuse probes too, and overload would look like death."""
+
+    def __init__(self, limit: int) -> None:
+        self._left = limit
+
+    def __enter__(self) -> None:
+        if self._left <= 0:
+            raise Exhausted("This replica has enough to do.", reason="OVERLOADED")
+        self._left -= 1
+
+    def __exit__(self, *_: object) -> None:
+        self._left += 1
+
+
+def _handlers(
+    found: Mapping[str, Route], service: str, invoker: Invoker, room: Room
+) -> tuple[grpc.GenericRpcHandler, ...]:
     by_service: dict[str, dict[str, grpc.RpcMethodHandler[Any, Any]]] = {}
     for name, route in found.items():
         of, _, method = name.partition("/")
-        by_service.setdefault(of, {})[method] = _Endpoint(route, service, invoker).grpc_handler()
+        by_service.setdefault(of, {})[method] = _Endpoint(route, service, invoker, room).grpc_handler()
     return tuple(grpc.method_handlers_generic_handler(of, methods) for of, methods in by_service.items())
 
 
 class _Endpoint:
     """One method as grpc calls it: bytes in, bytes out."""
 
-    def __init__(self, route: Route, service: str, invoker: Invoker) -> None:
+    def __init__(self, route: Route, service: str, invoker: Invoker, room: Room) -> None:
         self._method = route.method
         self._parse = route.handler.request_deserializer
         self._serialize = route.handler.response_serializer
         self._behaviour = _behaviour(route.handler)
         self._service = service
         self._invoker = invoker
+        self._room = room
 
     def grpc_handler(self) -> grpc.RpcMethodHandler[Any, Any]:
         """The handler of the method's kind."""
@@ -156,9 +180,10 @@ class _Endpoint:
     async def _invoke(self, work: Work, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         token, traceparent = _metadata(context)
         try:
-            return await self._invoker.invoke(
-                self._method, work, token=token, remaining_s=context.time_remaining(), traceparent=traceparent
-            )
+            with self._room:
+                return await self._invoker.invoke(
+                    self._method, work, token=token, remaining_s=context.time_remaining(), traceparent=traceparent
+                )
         except Exception as error:  # noqa: BLE001  # every failure is answered
             await self._refuse(error, context)
 

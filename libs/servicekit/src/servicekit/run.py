@@ -25,7 +25,7 @@ from servicekit import grpc_server, jetstream, logs
 from servicekit.app import App, Check
 from servicekit.auth import FileKeys, ServiceTokenVerifier, TokenVerifier, key_source
 from servicekit.calls import Invoker
-from servicekit.errors import AssentError
+from servicekit.errors import AssentError, DeadlineExceeded
 from servicekit.exporting import exporting
 from servicekit.grpc_server import GrpcServer
 from servicekit.lifetimes import Supervised, supervised, together
@@ -102,12 +102,17 @@ def _run(work: Callable[[], object]) -> int:
 async def serve(build: Build[SettingsT], settings: SettingsT, stop: asyncio.Event | None = None) -> None:
     """Serve what `build` opens until `stop` (by default: SIGTERM or SIGINT), then drain."""
     stop = stop or _stop_on_signals(settings.drain_seconds)
-    async with asyncio.timeout(None) as limit:
-        draining = asyncio.create_task(_limit_after(stop, limit, settings.drain_seconds))
-        try:
-            await _serve(build, settings, stop)
-        finally:
-            draining.cancel()
+    try:
+        async with asyncio.timeout(None) as limit:
+            draining = asyncio.create_task(_limit_after(stop, limit, settings.drain_seconds))
+            try:
+                await _serve(build, settings, stop)
+            finally:
+                draining.cancel()
+    except TimeoutError:
+        if limit.expired():
+            raise DeadlineExceeded("The service did not stop within its time.", reason="DRAIN_EXCEEDED") from None
+        raise
 
 
 async def _serve(build: Build[SettingsT], settings: SettingsT, stop: asyncio.Event) -> None:

@@ -238,7 +238,7 @@ async def test_with_a_client_authority_a_client_without_a_certificate_is_refused
     assert refused[0] is not grpc.StatusCode.OK
 
 
-async def test_a_call_over_the_limit_is_refused_and_does_not_wait(issuer, profile):
+async def test_a_call_over_the_limit_is_refused_at_once_and_probes_are_not(issuer, profile):
     settings = GrpcSettings(max_concurrent=1)
     servicers = [Servicer(rpc.add_ProfileServiceServicer_to_server, profile)]
     async with (
@@ -248,9 +248,22 @@ async def test_a_call_over_the_limit_is_refused_and_does_not_wait(issuer, profil
         stub = rpc.ProfileServiceStub(opened)
         first = asyncio.ensure_future(stub.ResolveSubject(pb.ResolveSubjectRequest(create=True)))
         await profile.started.wait()
-
-        assert (await code_and_reason(stub.ResolveSubject(pb.ResolveSubjectRequest())))[0] is (
-            grpc.StatusCode.RESOURCE_EXHAUSTED
-        )
+        refused = await code_and_reason(stub.ResolveSubject(pb.ResolveSubjectRequest()))
+        probe = await health_pb2_grpc.HealthStub(opened).Check(health_pb2.HealthCheckRequest(service=grpc_server.LIVE))
         profile.go_on.set()
         await first
+        after = await stub.ResolveSubject(pb.ResolveSubjectRequest())
+
+    assert refused == (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
+    assert probe.status == health_pb2.HealthCheckResponse.SERVING
+    assert after.subject_id == "app"
+
+
+async def test_a_port_that_is_taken_is_said_so(server, issuer):
+    taken = GrpcSettings(port=server.port)
+
+    with pytest.raises(errors.Unavailable) as caught:
+        async with grpc_server.serve(taken, "profile", [], issuer.invoker()):
+            pass
+
+    assert caught.value.code == "PORT_TAKEN"

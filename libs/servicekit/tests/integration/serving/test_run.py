@@ -64,6 +64,7 @@ async def test_what_does_not_close_is_left_behind_after_the_drain_time(tiny):
 
     assert await tiny.ended() == 1
     assert "pool closed" not in tiny.messages()
+    assert tiny.lines()[-1]["reason"] == "DRAIN_EXCEEDED"
 
 
 async def test_sigterm_ends_a_service_that_is_still_opening(tiny):
