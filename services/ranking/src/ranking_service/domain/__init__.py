@@ -1,0 +1,1 @@
+"""The rules of ranking, pure: time, ids, seeds and tables are arguments; integers and four float operations."""
