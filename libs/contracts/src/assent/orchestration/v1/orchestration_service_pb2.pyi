@@ -321,10 +321,13 @@ class ConsentUse(_message.Message):
     INDEX_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
     PURPOSES_FIELD_NUMBER: _builtins.int
+    PERSONAL_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """Ledger index of the basis."""
     epoch: _builtins.int
     """Writer epoch of the basis."""
+    personal: _builtins.bool
+    """Something beyond service is allowed: a purpose that needs a basis."""
     @_builtins.property
     def purposes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Purposes of the treatments shown."""
@@ -335,10 +338,11 @@ class ConsentUse(_message.Message):
         index: _builtins.int = ...,
         epoch: _builtins.int = ...,
         purposes: _abc.Iterable[_builtins.str] | None = ...,
+        personal: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "index", b"index", "purposes", b"purposes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "index", b"index", "personal", b"personal", "purposes", b"purposes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -74,6 +74,8 @@ class DecisionRecord(_message.Message):
     DEGRADATIONS_FIELD_NUMBER: _builtins.int
     STAGES_FIELD_NUMBER: _builtins.int
     CAUSE_FIELD_NUMBER: _builtins.int
+    SLATE_FIELD_NUMBER: _builtins.int
+    CONSENT_FIELD_NUMBER: _builtins.int
     format: _builtins.int
     """Version of this form: 1."""
     decision_id: _builtins.str
@@ -150,6 +152,14 @@ class DecisionRecord(_message.Message):
     def stages(self) -> _containers.RepeatedCompositeFieldContainer[Global___StageDigest]:
         """Each stage's output digest, in order."""
 
+    @_builtins.property
+    def slate(self) -> _containers.RepeatedCompositeFieldContainer[_ranking_service_pb2.Placed]:
+        """What was to be shown, after reservations."""
+
+    @_builtins.property
+    def consent(self) -> _orchestration_service_pb2.ConsentUse:
+        """What the answer rests on."""
+
     def __init__(
         self,
         *,
@@ -176,10 +186,12 @@ class DecisionRecord(_message.Message):
         degradations: _abc.Iterable[_orchestration_service_pb2.Degradation] | None = ...,
         stages: _abc.Iterable[Global___StageDigest] | None = ...,
         cause: _builtins.str = ...,
+        slate: _abc.Iterable[_ranking_service_pb2.Placed] | None = ...,
+        consent: _orchestration_service_pb2.ConsentUse | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "contact", b"contact", "evaluated", b"evaluated", "ranked", b"ranked", "rendered", b"rendered", "request", b"request", "reserved", b"reserved", "signals", b"signals", "view", b"view"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "consent", b"consent", "contact", b"contact", "evaluated", b"evaluated", "ranked", b"ranked", "rendered", b"rendered", "request", b"request", "reserved", b"reserved", "signals", b"signals", "view", b"view"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arms", b"arms", "basis", b"basis", "bundle_digest", b"bundle_digest", "cause", b"cause", "contact", b"contact", "decision_id", b"decision_id", "degradations", b"degradations", "evaluated", b"evaluated", "format", b"format", "killed", b"killed", "members", b"members", "now_ms", b"now_ms", "placements", b"placements", "ranked", b"ranked", "rendered", b"rendered", "request", b"request", "reserved", b"reserved", "seed", b"seed", "signals", b"signals", "snapshot_version", b"snapshot_version", "stages", b"stages", "subject_id", b"subject_id", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arms", b"arms", "basis", b"basis", "bundle_digest", b"bundle_digest", "cause", b"cause", "consent", b"consent", "contact", b"contact", "decision_id", b"decision_id", "degradations", b"degradations", "evaluated", b"evaluated", "format", b"format", "killed", b"killed", "members", b"members", "now_ms", b"now_ms", "placements", b"placements", "ranked", b"ranked", "rendered", b"rendered", "request", b"request", "reserved", b"reserved", "seed", b"seed", "signals", b"signals", "slate", b"slate", "snapshot_version", b"snapshot_version", "stages", b"stages", "subject_id", b"subject_id", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

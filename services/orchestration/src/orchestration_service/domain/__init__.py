@@ -1,0 +1,1 @@
+"""The arithmetic of deciding: ids, budgets, arms, tracking tokens. No I/O, no messages."""

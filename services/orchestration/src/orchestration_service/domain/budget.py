@@ -1,0 +1,15 @@
+"""How long a stage may take: its share of what is left, so that what earlier stages did not use passes on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+DEFAULT_S = 0.150
+"""The budget of a call without a deadline."""
+MARGIN = 0.9
+"""The part of a deadline that is spent; the rest carries the answer back."""
+
+
+def allotment(remaining_s: float, shares: Sequence[float]) -> float:
+    """Seconds for the first of the stages whose shares these are, all of which are still to come."""
+    return max(remaining_s, 0.0) * shares[0] / sum(shares)

@@ -1,0 +1,111 @@
+"""The last stages before the record: the words, and the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from assent.content.v1.content_service_pb2 import Rendered, RenderItem, RenderRequest, RenderResponse
+from assent.orchestration.v1 import orchestration_service_pb2 as pb
+from assent.ranking.v1.ranking_service_pb2 import Placed
+from orchestration_service.domain.tracking import tracking_token
+from orchestration_service.pipeline import defaults
+from orchestration_service.pipeline.arms import variants_of
+from orchestration_service.pipeline.draft import Draft
+from orchestration_service.ports import Ports
+
+SHOWN_FOR_MS = 10 * 60 * 1000
+"""How long an answer may be shown that no reservation and no signal ends sooner."""
+
+
+def render_request(draft: Draft) -> RenderRequest:
+    """The chosen actions with the values that each one's purpose may read."""
+    return RenderRequest(
+        bundle_digest=draft.active.digest,
+        locale=draft.request.locale,
+        channel=draft.request.channel,
+        items=[
+            RenderItem(
+                item=_item(placed),
+                action=placed.action,
+                placement=placed.placement,
+                values=draft.values_for(draft.bundle.action[placed.action]),
+            )
+            for placed in draft.slate
+        ],
+        variants=variants_of(draft),
+    )
+
+
+async def render(draft: Draft, ports: Ports) -> RenderResponse | None:
+    """The words; a treatment that is stopped is not shown."""
+    if not draft.slate:
+        return None
+    answer = await ports.content.render(render_request(draft))
+    draft.rendered = answer
+    stopped = set(draft.active.killed_of("treatment"))
+    present(draft, [item for item in answer.items if item.treatment not in stopped], ports.tracking_key)
+    return answer
+
+
+def no_render(draft: Draft, _error: Exception) -> None:
+    """The bundle's own fallback texts; `answer_with_fallbacks` shows them."""
+    draft.degrade("render", "CONTENT_UNAVAILABLE")
+
+
+def answer_with_fallbacks(draft: Draft, tracking_key: bytes) -> None:
+    """Present the slate in the words that the bundle holds for when content is away."""
+    present(draft, [defaults.fallback(draft, placed.action, _item(placed)) for placed in draft.slate], tracking_key)
+
+
+def _item(placed: Placed) -> str:
+    return f"{placed.placement}/{placed.slot}"
+
+
+def present(draft: Draft, rendered: Iterable[Rendered], tracking_key: bytes) -> None:
+    """Fill the answer: placements in the order asked, treatments by slot."""
+    words = {item.item: item for item in rendered}
+    draft.placements = [
+        pb.PlacementAnswer(
+            placement=wanted.id,
+            treatments=[
+                _treatment(draft, placed, words[_item(placed)], rank, tracking_key)
+                for rank, placed in enumerate(_of(draft.slate, wanted.id, words), start=1)
+            ],
+        )
+        for wanted in draft.request.placements
+    ]
+
+
+def _of(slate: Iterable[Placed], placement: str, words: Iterable[str]) -> list[Placed]:
+    known = set(words)
+    return [placed for placed in slate if placed.placement == placement and _item(placed) in known]
+
+
+def _treatment(draft: Draft, placed: Placed, words: Rendered, rank: int, tracking_key: bytes) -> pb.Treatment:
+    return pb.Treatment(
+        action=placed.action,
+        treatment=words.treatment,
+        rank=rank,
+        content=words.content,
+        tracking_token=tracking_token(tracking_key, draft.decision_id, placed.action, rank),
+        expires_at_ms=_expires(draft, placed),
+        reason=_reason(draft, placed.action),
+    )
+
+
+def _expires(draft: Draft, placed: Placed) -> int:
+    """Not after its reservation, nor after the signal that warrants it."""
+    warranted = set(draft.bundle.action[placed.action].warranted_by)
+    live = draft.signals.signals if draft.signals else ()
+    ends = [signal.expires_at_ms for signal in live if signal.definition in warranted]
+    held = draft.reserved.accepted if draft.reserved else ()
+    ends += [accepted.until_ms for accepted in held if accepted.item == f"{_item(placed)}/{placed.action}"]
+    return min([draft.now_ms + SHOWN_FOR_MS, *ends])
+
+
+def _reason(draft: Draft, action_id: str) -> str:
+    """A text code: the signal that warrants it, or its kind."""
+    action = draft.bundle.action[action_id]
+    live = {signal.definition for signal in draft.signals.signals} if draft.signals else set()
+    cause = next((name for name in action.warranted_by if name in live), None)
+    return f"signal.{cause}" if cause else f"kind.{action.kind}"
