@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import grpc
-from assent.auth.v1 import scope_pb2
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import MethodDescriptor
 
+from assent.auth.v1 import scope_pb2
 from servicekit import deadline, telemetry
 from servicekit.app import Servicer
 from servicekit.auth.caller import acting_as
