@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 ACK_SECONDS = 5.0
 IN_FLIGHT = 512
 
+_Sent = asyncio.Future[tuple[bytes, bytes]]
+
 
 @dataclass(frozen=True, slots=True)
 class PublishAck:
@@ -59,12 +61,18 @@ async def publish_many(
 ) -> list[PublishAck | AssentError]:
     """Publish in order with many unacknowledged at a time; for each fact its acknowledgement, or why there is none."""
     results: list[PublishAck | AssentError] = []
-    waiting: deque[asyncio.Future[tuple[bytes, bytes]] | AssentError] = deque()
-    for subject, envelope in facts:
-        if len(waiting) >= in_flight:
+    waiting: deque[_Sent | AssentError] = deque()
+    try:
+        for subject, envelope in facts:
+            while len(waiting) >= in_flight or (waiting and bus.nc.crowded):
+                results.append(await _result(waiting.popleft()))
+            waiting.append(_try_send(bus, subject, envelope))
+        while waiting:
             results.append(await _result(waiting.popleft()))
-        waiting.append(_try_send(bus, subject, envelope))
-    results.extend([await _result(sent) for sent in waiting])
+    finally:
+        for sent in waiting:
+            if not isinstance(sent, AssentError):
+                sent.cancel()
     return results
 
 
@@ -94,7 +102,7 @@ async def dead_letter(bus: Bus, given: Given, *, consumer: str, error: AssentErr
     telemetry.count(telemetry.DEAD_LETTERS, 1, {telemetry.STREAM: given.stream, telemetry.REASON: error.code})
 
 
-def _sent(bus: Bus, subject: str, message_id: str, data: bytes) -> asyncio.Future[tuple[bytes, bytes]]:
+def _sent(bus: Bus, subject: str, message_id: str, data: bytes) -> _Sent:
     seconds = deadline.remaining_s(ACK_SECONDS)
     if seconds <= 0:
         raise DeadlineExceeded
@@ -102,14 +110,14 @@ def _sent(bus: Bus, subject: str, message_id: str, data: bytes) -> asyncio.Futur
     return bus.replies.ask(subject.encode(), head, data, seconds)
 
 
-def _try_send(bus: Bus, subject: str, envelope: Envelope) -> asyncio.Future[tuple[bytes, bytes]] | AssentError:
+def _try_send(bus: Bus, subject: str, envelope: Envelope) -> _Sent | AssentError:
     try:
         return _sent(bus, subject, envelope.event_id, envelope.SerializeToString())
     except AssentError as error:
         return error
 
 
-async def _result(sent: asyncio.Future[tuple[bytes, bytes]] | AssentError) -> PublishAck | AssentError:
+async def _result(sent: _Sent | AssentError) -> PublishAck | AssentError:
     if isinstance(sent, AssentError):
         return sent
     try:
@@ -118,7 +126,7 @@ async def _result(sent: asyncio.Future[tuple[bytes, bytes]] | AssentError) -> Pu
         return error
 
 
-async def _settled(sent: asyncio.Future[tuple[bytes, bytes]]) -> PublishAck:
+async def _settled(sent: _Sent) -> PublishAck:
     try:
         head, data = await sent
     except DeadlineExceeded:

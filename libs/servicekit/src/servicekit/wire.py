@@ -22,6 +22,10 @@ from servicekit.errors import Exhausted, Unavailable
 Receive = Callable[[bytes, bytes, bytes, bytes | None], None]
 """Takes subject, reply subject, payload and raw headers (with the `NATS/1.0` line) of one message."""
 
+MOST_PENDING = 64 << 20
+"""Bytes that may wait for a server that has stopped reading."""
+CROWDED = 4 << 20
+"""Bytes from which on a sender of many messages should wait for answers."""
 CAN_SEND = frozenset({Client.CONNECTED, Client.DRAINING_SUBS})
 
 
@@ -39,6 +43,11 @@ class Wire(Client):
         """Whether a server listens, and to all our subscriptions: a little later than `is_connected` after a reconnect."""
         return self._status in CAN_SEND and not self._resubscribing
 
+    @property
+    def crowded(self) -> bool:
+        """Whether whoever sends many messages should let some be answered first."""
+        return bool(self._pending_data_size > CROWDED)
+
     async def subscribe_raw(self, subject: str, receive: Receive, *, queue: str = "") -> Subscription:
         """Call `receive` on the event loop for each message of `subject`; it must not block and not raise."""
         self._raw[self._sid + 1] = receive
@@ -48,6 +57,8 @@ class Wire(Client):
         """Queue one framed command; raises Unavailable while the server is away, so that nothing stale is sent later."""
         if not self.usable:
             raise Unavailable("The message bus is away.", reason="BUS_AWAY")
+        if self._pending_data_size > MOST_PENDING:
+            raise Unavailable("The message bus does not take what is sent.", reason="BUS_STALLED")
         self._pending.append(command)
         self._pending_data_size += len(command)
         queue = self._flush_queue

@@ -293,6 +293,33 @@ async def test_calls_recover_by_themselves_after_the_server_was_killed(frail_ser
     assert caught.value.code == "BUS_AWAY"
 
 
+async def test_a_process_may_start_before_its_server(frail_server, until):
+    await frail_server.kill()
+
+    async def connected():
+        async with connect(frail_server.settings, "caller") as here:
+            await here.nc.flush()
+
+    starting = asyncio.ensure_future(connected())
+    await frail_server.start()
+
+    await starting
+
+
+async def test_a_stalled_server_costs_no_more_than_the_timeout(frail_server):
+    async with (
+        connect(frail_server.settings, "callee") as there,
+        connect(frail_server.settings, "caller") as here,
+        serves(there),
+    ):
+        frail_server.stall()
+        with pytest.raises(errors.DeadlineExceeded):
+            await stub_of(here).Check(HealthCheckRequest(), timeout=0.1)
+        frail_server.go_on()
+
+        assert await stub_of(here).Check(HealthCheckRequest(), timeout=5) == SERVING
+
+
 async def test_calls_on_their_way_fail_at_once_when_the_server_dies(frail_server):
     held = Held()
 
