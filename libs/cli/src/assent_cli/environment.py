@@ -1,0 +1,67 @@
+"""The variables with which a development stack starts a service: its own prefix, and nothing that its settings do not know."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from assent_cli.discovery import Service
+from embedded.keys import Keys
+from embedded.scopes import CALLERS
+
+INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "VIRTUAL_ENV", "TMPDIR")
+"""What a service may know about the shell it was started from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a service finds the others, and where it is found."""
+
+    dsn: str
+    nats_url: str
+    nats_password: str
+    grpc_port: int
+    ready_file: Path
+    data: Path
+
+
+def environment(service: Service, place: Place, keys: Keys, more: Mapping[str, str]) -> dict[str, str]:
+    """Everything a service's process sees; `more` are further variables, prefix included."""
+    settings = {**_common(service, place, keys), **_special(service, place, keys)}
+    prefixed = {f"{service.prefix}_{name}": value for name, value in settings.items()}
+    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    given = {name: value for name, value in os.environ.items() if name.startswith(f"{service.prefix}_")}
+    return {**inherited, "PYTHONUNBUFFERED": "1", **prefixed, **given, **more}
+
+
+def _common(service: Service, place: Place, keys: Keys) -> dict[str, str]:
+    callers = {} if service.names_callers else {"AUTH__CALLERS": json.dumps(CALLERS.get(service.name, {}))}
+    return {
+        "DATABASE__DSN": place.dsn,
+        "NATS__SERVERS": json.dumps([place.nats_url]),
+        "NATS__USER": service.name,
+        "NATS__PASSWORD": place.nats_password,
+        "GRPC__PORT": str(place.grpc_port),
+        "AUTH__JWKS": str(keys.jwks),
+        "AUTH__ISSUER": keys.issuer,
+        "AUTH__AUDIENCE": keys.audience,
+        "AUTH__SERVICE_KEY": str(keys.service_key(service.name)),
+        "AUTH__SERVICE_KEYS": str(keys.service_keys),
+        "READY_FILE": str(place.ready_file),
+        **callers,
+    }
+
+
+def _special(service: Service, place: Place, keys: Keys) -> dict[str, str]:
+    """Settings that only some services have."""
+    known = {
+        "statement_key": str(keys.statement_key),
+        "basis_keys": str(keys.basis_keys),
+        "ledger": keys.ledger,
+        "tracking_key": str(keys.tracking_key),
+        "data_dir": str(place.data),
+    }
+    return {name.upper(): value for name, value in known.items() if name in service.settings}

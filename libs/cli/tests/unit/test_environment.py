@@ -1,0 +1,46 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from assent_cli.discovery import Service
+from assent_cli.environment import Place, environment
+from embedded.keys import Keys
+
+
+@pytest.fixture
+def place(tmp_path):
+    return Place("postgresql://consent@h/assent", "nats://h:1", "secret", 5000, tmp_path / "ready", tmp_path)
+
+
+def service(*settings: str, names_callers: bool = False) -> Service:
+    return Service("consent", "consent_service", "CONSENT", frozenset(settings), names_callers)
+
+
+def test_a_service_gets_only_the_keys_that_its_settings_ask_for(place):
+    variables = environment(service("statement_key"), place, Keys(Path("keys")), {})
+
+    assert variables["CONSENT_STATEMENT_KEY"] == "keys/statement.pem"
+    assert "CONSENT_TRACKING_KEY" not in variables
+
+
+def test_callers_are_given_unless_the_settings_name_them(place):
+    given = environment(service(), place, Keys(Path("keys")), {})
+    named = environment(service(names_callers=True), place, Keys(Path("keys")), {})
+
+    assert json.loads(given["CONSENT_AUTH__CALLERS"])["orchestration"] == ["consent.check"]
+    assert "CONSENT_AUTH__CALLERS" not in named
+
+
+def test_what_the_shell_says_about_a_service_counts(place, monkeypatch):
+    monkeypatch.setenv("CONSENT_GRPC__PORT", "6000")
+    monkeypatch.setenv("PROFILE_GRPC__PORT", "7000")
+    variables = environment(service(), place, Keys(Path("keys")), {})
+
+    assert (variables["CONSENT_GRPC__PORT"], "PROFILE_GRPC__PORT" in variables) == ("6000", False)
+
+
+def test_a_service_does_not_see_the_rest_of_the_shell(place, monkeypatch):
+    monkeypatch.setenv("SOMEBODYS_TOKEN", "secret")
+
+    assert "SOMEBODYS_TOKEN" not in environment(service(), place, Keys(Path("keys")), {})
