@@ -1,0 +1,136 @@
+"""What the handlers need of the world."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from consent_service.domain.choices import NoticeRef
+from consent_service.domain.entries import Entry, Head, Lineage, Write
+from consent_service.domain.fold import Statements
+from consent_service.domain.position import Position
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What makes a write idempotent: its id, and a hash of everything it asks for."""
+
+    id: str
+    content_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One entry of a result."""
+
+    index: int
+    kind: str
+    effective: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a write did. `denied` and `digest` are what withdrawals and publications add."""
+
+    position: Position
+    recorded_us: int
+    entries: tuple[Written, ...] = ()
+    subject: str = ""
+    denied: tuple[str, ...] = ()
+    digest: str = ""
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeBytes:
+    """A notice's exact bytes; `ref` has their hash."""
+
+    ref: NoticeRef
+    bytes: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A registry document as it was published."""
+
+    index: int
+    epoch: int
+    digest: str
+    document: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Everything that one write stores together."""
+
+    request: Request
+    result: Result
+    write: Write
+    registry: Published | None = None
+    notices: tuple[NoticeBytes, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One reading of the primary: the head, and the state that answers for a subject."""
+
+    head: Head
+    members: frozenset[str]
+    statements: Statements
+    next_start: int | None
+
+
+class Writing(Protocol):
+    """A write in progress: nobody else writes until it ends."""
+
+    @property
+    def head(self) -> Head:
+        """The head, which stays until `commit`."""
+        ...
+
+    async def first_result(self, request_id: str) -> tuple[bytes, Result] | None:
+        """Content hash and result of an earlier write with this id."""
+        ...
+
+    async def lineage(self, subject: str) -> Lineage:
+        """The subject's state and those of the subjects above it; an empty state for one nobody knows."""
+        ...
+
+    async def commit(self, commit: Commit) -> None:
+        """Store it all, and announce it; it counts once the write is left without an error."""
+        ...
+
+
+class Ledger(Protocol):
+    """The ledger. Every method raises Unavailable CONSENT_UNAVAILABLE when the primary does not answer."""
+
+    async def read(self, subject: str, *, epoch: int = 0) -> Snapshot:
+        """One snapshot; `next_start` is where the first epoch after `epoch` began."""
+        ...
+
+    def writing(self) -> AbstractAsyncContextManager[Writing]:
+        """Begin a write."""
+        ...
+
+    async def registry_at(self, index: int) -> Published:
+        """The registry whose entry has this index."""
+        ...
+
+    async def registry(self, digest: str = "") -> Published | None:
+        """The latest registry, or the latest of a digest."""
+        ...
+
+    async def registry_known_at(self, recorded_us: int) -> int | None:
+        """The index of the registry in force at a time of the ledger."""
+        ...
+
+    async def notice(self, ref: NoticeRef) -> NoticeBytes | None:
+        """A notice's bytes, by id, version and locale."""
+        ...
+
+    async def history(self, subject: str, *, size: int, known_us: int, as_of_us: int) -> Sequence[Entry]:
+        """The subject's entries in order: the first `size` of the ledger, recorded and happened no later than these times."""
+        ...

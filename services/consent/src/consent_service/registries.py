@@ -1,0 +1,86 @@
+"""Parsed registries and the plans made from them, by index: a published registry never changes, so neither do they."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
+
+from consent_service.domain import basis, document
+from consent_service.domain.basis import Plan
+from consent_service.domain.entries import Head
+from consent_service.domain.registry import EMPTY, Registry
+from consent_service.ports import Ledger, Published
+from servicekit.basis import canonical
+from servicekit.errors import Invalid
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class _Recent(Generic[K, V]):
+    """The values used last."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._kept: OrderedDict[K, V] = OrderedDict()
+
+    def get(self, key: K) -> V | None:
+        found = self._kept.get(key)
+        if found is not None:
+            self._kept.move_to_end(key)
+        return found
+
+    def keep(self, key: K, value: V) -> V:
+        self._kept[key] = value
+        if len(self._kept) > self._size:
+            self._kept.popitem(last=False)
+        return value
+
+    def get_or(self, key: K, make: Callable[[], V]) -> V:
+        found = self.get(key)
+        return self.keep(key, make()) if found is None else found
+
+
+def parse(published: Published) -> Registry:
+    """The registry of a document; Invalid names what is wrong with it."""
+    try:
+        value = json.loads(published.document)
+        same = canonical(value) == published.document
+    except ValueError:
+        raise Invalid("The document is not JSON.", field="document", reason="REGISTRY_INVALID") from None
+    if not same:
+        raise Invalid("The document is not in canonical form.", field="document", reason="NOT_CANONICAL")
+    return document.read(value, digest=published.digest, index=published.index)
+
+
+class Registries:
+    """Registries of one ledger, and plans for their channels."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._registries: _Recent[tuple[int, str], Registry] = _Recent(16)
+        self._plans: _Recent[tuple[str, tuple[str, ...], str], Plan] = _Recent(256)
+
+    async def in_force(self, head: Head) -> Registry:
+        """The registry that the head names."""
+        if head.registry_index is None:
+            return EMPTY
+        found = self._registries.get((head.registry_index, head.registry_digest))
+        return found or await self.at(head.registry_index)
+
+    async def at(self, index: int | None) -> Registry:
+        """The registry published at an index; the empty one before any was."""
+        if index is None:
+            return EMPTY
+        published = await self._ledger.registry_at(index)
+        return self._registries.get_or((index, published.digest), lambda: parse(published))
+
+    def plan(self, registry: Registry, regimes: tuple[str, ...], channel: str, purposes: Iterable[str]) -> Plan:
+        """The plan for a channel; that for all purposes is kept."""
+        named = tuple(purposes)
+        if named:
+            return basis.plan(registry, regimes, channel, named)
+        key = f"{registry.index} {registry.digest}", regimes, channel
+        return self._plans.get_or(key, lambda: basis.plan(registry, regimes, channel))
