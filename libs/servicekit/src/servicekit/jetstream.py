@@ -252,12 +252,15 @@ class EveryReplica:
     async def run(self) -> None:
         """Handle messages until `leaving`."""
         assert self._messages
-        while not self.leaving:
-            taken = await self._messages.take()
-            self.busy = True
-            for message in taken:
-                await self._try(message)
-            self.busy = False
+        try:
+            while not self.leaving:
+                taken = await self._messages.take()
+                self.busy = True
+                for message in taken:
+                    await self._try(message)
+                self.busy = False
+        finally:
+            await self._messages.close()
 
     async def _try(self, message: Delivered) -> None:
         try:

@@ -99,12 +99,15 @@ class Leases:
     async def watch(self) -> None:
         """Learn what all replicas say, for ever."""
         reader = Ordered(self._bus, "KV_LEASES", [f"{self._prefix}>"], latest=True)
-        while True:
-            taken = await reader.take()
-            for message in taken:
-                self._learn(message)
-            if taken[-1].pending == 0:
-                self._caught_up = True
+        try:
+            while True:
+                taken = await reader.take()
+                for message in taken:
+                    self._learn(message)
+                if taken[-1].pending == 0:
+                    self._caught_up = True
+        finally:
+            await reader.close()
 
     async def work(self) -> None:
         """Come to the share that is this replica's, for ever."""
