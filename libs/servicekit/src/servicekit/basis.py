@@ -153,10 +153,18 @@ def _parsed(signed: SignedBasis) -> Basis:
             at_us=int(body["at"]),
             not_after_us=int(body["not_after"]),
             registry=body["registry"],
-            allowed={entry["purpose"]: frozenset(entry["categories"]) for entry in body["allowed"]},
+            allowed=_allowed(body["allowed"]),
         )
     except (ValueError, KeyError, TypeError):
         raise _unsigned("The consent basis cannot be read.") from None
+
+
+def _allowed(entries: Iterable[Mapping[str, Any]]) -> Mapping[str, frozenset[str]]:
+    """Categories by purpose; a purpose has one entry for each grant that it rests on."""
+    allowed: dict[str, frozenset[str]] = {}
+    for entry in entries:
+        allowed[entry["purpose"]] = allowed.get(entry["purpose"], frozenset()) | frozenset(entry["categories"])
+    return allowed
 
 
 def _admit(

@@ -210,3 +210,12 @@ def test_canonical_text_is_as_rfc_8785_has_it():
     assert canonical({"b": 'q"\\\n\t\x07/é€😀', "a": [True, False, 0, {}]}) == (
         '{"a":[true,false,0,{}],"b":"q\\"\\\\\\n\\t\\u0007/é€😀"}'.encode()
     )
+
+
+def test_a_purpose_that_rests_on_two_grants_allows_the_categories_of_both():
+    first = {"purpose": "offers", "categories": ["behaviour"], "basis": "CONSENT", "support": 7}
+    second = {"purpose": "offers", "categories": ["holding"], "basis": "CONSENT", "support": 9}
+
+    basis = verify(signed_body(allowed=[first, second]), KEYS, **RIGHT)
+
+    assert basis.pairs == {("offers", "behaviour"), ("offers", "holding")}
