@@ -123,8 +123,8 @@ class ContentServicer(ContentServiceServicer):
 
     async def Render(self, request: pb.RenderRequest, context: object) -> pb.RenderResponse:
         """Treatments as typed slots."""
-        bundle = await self._ports.library.bundle(request.bundle_digest)
-        return pb.RenderResponse(items=render_items(bundle, request), bundle_digest=request.bundle_digest)
+        speaker = await self._ports.library.speaker(request.bundle_digest)
+        return pb.RenderResponse(items=render_items(speaker, request), bundle_digest=request.bundle_digest)
 
     def _audit(self, why: str) -> Audit:
         if len(why) > WHY_AT_MOST or not why.isprintable():

@@ -11,8 +11,8 @@ from assent.events.v1.bank_pb2 import Identifier
 from assent.orchestration.v1 import orchestration_service_pb2 as pb
 from catalog.model import Bundle
 from catalog.values import Missing, conform
-from orchestration_service.pipeline.arms import plain
 from servicekit.errors import Invalid, NotFound
+from servicekit.values import plain
 
 TOKEN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,63}")
 LOCALE: Final = re.compile(r"[a-z]{2}(-[A-Z]{2})?")

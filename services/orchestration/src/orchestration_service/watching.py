@@ -66,7 +66,7 @@ class Watch:
         while not self.ended:
             await self.woken.wait()
             left = ready_at - asyncio.get_running_loop().time()
-            if left <= 0 or self.ended or CONSENT in self.causes:
+            if left <= 0 or CONSENT in self.causes:
                 return
             self.woken.clear()
             await self._pause(left)

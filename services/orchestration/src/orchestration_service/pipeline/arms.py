@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from assent.catalog.v1.value_pb2 import Value as WireValue
 from catalog.expression import evaluate
 from catalog.model import Experiment
 from catalog.values import Missing, Value, conform
 from orchestration_service.domain.experiments import arm
 from orchestration_service.pipeline.draft import Draft
+from servicekit.values import plain
 
 
 def arms_of(draft: Draft) -> Mapping[str, str]:
@@ -37,16 +37,6 @@ def _lookup(name: str, draft: Draft) -> Value | Missing:
     values = {field.attribute: field.value for field in fields}
     values |= {attribute.name: attribute.value for attribute in draft.request.context.attributes}
     return conform(plain(values[name]), draft.bundle.types[name]) if name in values else Missing.UNKNOWN
-
-
-def plain(value: WireValue) -> object:
-    """A value as Python has it; money without its currency, which the bundle's types state."""
-    kind = value.WhichOneof("kind")
-    if kind == "set":
-        return frozenset(value.set.ids)
-    if kind == "money":
-        return value.money.amount_minor
-    return getattr(value, kind) if kind else None
 
 
 def variants_of(draft: Draft) -> Mapping[str, str]:
