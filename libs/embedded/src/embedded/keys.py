@@ -37,6 +37,7 @@ class Keys:
         self.statement_key = folder / "statement.pem"
         self.basis_keys = folder / "basis.vkeys"
         self.tracking_key = folder / "tracking.key"
+        self.identifier_key = folder / "identifier.key"
 
     def service_key(self, service: str) -> Path:
         """The private key with which a service calls its siblings."""
@@ -48,8 +49,9 @@ class Keys:
         named = sorted(services)
         for path in (self.issuer_key, self.statement_key, *map(self.service_key, named)):
             _create_key(path)
-        if not self.tracking_key.exists():
-            files.write_secret(self.tracking_key, secrets.token_hex(32) + "\n")
+        for path in (self.tracking_key, self.identifier_key):
+            if not path.exists():
+                files.write_secret(path, secrets.token_hex(32) + "\n")
         self._publish(named)
 
     def _publish(self, services: Iterable[str]) -> None:

@@ -160,6 +160,7 @@ RULES: Final[Mapping[str, Mapping[str, Rule]]] = {
 }
 """The rules of each type's fields. An optional field (proto3 `optional`) that is absent is right."""
 
+
 def _optional(kind: str) -> frozenset[str]:
     """The fields of a type that may be absent."""
     message = BankEvent.DESCRIPTOR.fields_by_name[kind].message_type

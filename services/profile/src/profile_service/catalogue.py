@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,7 +14,7 @@ from catalog.model.data import Attribute
 from catalog.model.data import Feature as DeclaredFeature
 from catalog.values import BOOL, STRING, Missing, Value, ValueType
 from profile_service.domain.detectors import DETECTORS, detect, open_holdings
-from profile_service.domain.facts import COUNT, DAY_MS, FIELDS
+from profile_service.domain.facts import DAY_MS, FIELDS, MEASURES, main_measure
 from profile_service.domain.features import Feature, Matches, Reading, compute
 from profile_service.domain.history import History
 from profile_service.domain.view import Declared, Read
@@ -22,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 VIEW: Final = "view."
 CROSS_BORDER: Final = "cross_border"
+LONGEST_MS: Final = 400 * DAY_MS
+"""The window of a feature that declares none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +51,14 @@ def _unknown(_history: History, _now_ms: int) -> Reading | None:
 
 def _attribute(one: Attribute) -> Declared:
     match one.source:
-        case "trait":
+        case "trait" | "identity":
             return _declared(one, _register("trait", one.id, one.type))
         case "preference":
-            return _declared(one, _register("preference", one.id.rpartition(".")[2], one.type))
+            return _declared(one, _preference(one))
+        case "holdings" if one.type == "set":
+            return _declared(one, _holdings(frozenset(one.values)))
         case "holdings":
-            return _declared(one, _holdings)
+            return _declared(one, _register("trait", one.id, one.type))
         case "vulnerability":
             return _declared(one, _flags)
         case _:
@@ -63,18 +68,44 @@ def _attribute(one: Attribute) -> Declared:
 def _register(group: str, name: str, kind: str) -> Read:
     def read(history: History, now_ms: int) -> Reading | None:
         found = history.register(group, name)
-        if found is None or found[1] is None:
-            return None
-        value = frozenset(found[1]) if isinstance(found[1], list) and kind == "set" else found[1]
-        return Reading(value, min(found[0], now_ms))
+        value = _typed(found[1], kind) if found else None
+        return None if found is None or value is None else Reading(value, min(found[0], now_ms))
 
     return read
 
 
-def _holdings(history: History, now_ms: int) -> Reading | None:
-    """Kinds of the open products; known once the feed has said anything."""
-    kinds = frozenset(str(terms[0]) for _, terms in open_holdings(history).values())
-    return Reading(kinds, min(history.newest_ms, now_ms)) if history.newest_ms else None
+def _typed(value: Any, kind: str) -> Value | None:
+    """A register's value as the declared kind; preferences travel as text."""
+    if isinstance(value, list):
+        return frozenset(value)
+    if not isinstance(value, str) or kind in {"string", "enum"}:
+        return value  # type: ignore[no-any-return]  # a scalar; one of another kind is served as unknown
+    if kind == "bool":
+        return {"true": True, "false": False}.get(value)
+    return int(value) if re.fullmatch(r"-?[0-9]{1,18}", value) else None
+
+
+def _preference(one: Attribute) -> Read:
+    """What the customer or the bank said last: a preference named by the id's last part, or a trait of the id."""
+    said = _register("preference", one.id.rpartition(".")[2], one.type), _register("trait", one.id, one.type)
+
+    def read(history: History, now_ms: int) -> Reading | None:
+        found = [reading for each in said if (reading := each(history, now_ms)) is not None]
+        return max(found, key=lambda reading: reading.as_of_ms, default=None)
+
+    return read
+
+
+def _holdings(values: frozenset[str]) -> Read:
+    """What is open, by product kind and by holding ("card_gold", or "card_gold:7"), as far as the bundle declares it."""
+
+    def read(history: History, now_ms: int) -> Reading | None:
+        names = {(str(terms[0]), name.partition(":")[0]) for name, (_, terms) in open_holdings(history).items()}
+        held = frozenset(name for pair in names for name in pair if name in values)
+        kinds = frozenset(kind for kind, _ in names)
+        return Reading(held if values else kinds, min(history.newest_ms, now_ms)) if history.newest_ms else None
+
+    return read
 
 
 def _flags(history: History, now_ms: int) -> Reading | None:
@@ -99,14 +130,17 @@ def _reader(feature: Feature) -> Read:
 
 def _compiled(one: DeclaredFeature) -> Feature:
     names = FIELDS[one.source_event]
+    if one.of is not None and one.of not in MEASURES.get(one.source_event, ()):
+        raise KeyError(one.of)
     if one.detector is not None and one.detector not in DETECTORS:
         raise KeyError(one.detector)
     return Feature(
         id=one.id,
         kind=one.source_event,
-        measure=one.of or COUNT,
+        measure=one.of or main_measure(one.source_event),
+        counts=one.of is None,
         aggregate=one.aggregate,
-        days=max(1, -(-(one.window or DAY_MS) // DAY_MS)),
+        days=max(1, -(-(one.window or LONGEST_MS) // DAY_MS)),
         by=names.index(one.by) if one.by else None,
         matches=_matches(one.where, names) if one.where else None,
         currency=one.currency,

@@ -6,14 +6,22 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from assent.events.v1.bank_pb2 import BankEvent
-from profile_service.domain.facts import COUNT, Fact, Registered, Scalar, date_ms, event_key, register_key, series_key
+from profile_service.domain.facts import (
+    COUNT,
+    MEASURES,
+    Fact,
+    Registered,
+    Scalar,
+    date_ms,
+    event_key,
+    register_key,
+    series_key,
+)
 from servicekit.errors import Invalid
 
 Observations = tuple[tuple[str, int], ...]
 Registers = tuple[tuple[str, Registered], ...]
 Says = tuple[Observations, Registers]
-
-MEASURES: Final = ("available_minor", "balance_minor", "principal_minor", "limit_minor")
 
 
 def fact(event: BankEvent) -> Fact:
@@ -36,7 +44,7 @@ def _transaction(_kind: str, t: Any) -> Says:
 
 def _balance(kind: str, b: Any) -> Says:
     fields = (b.account, b.product_kind, b.currency)
-    present = (name for name in MEASURES if not name.startswith(("principal", "limit")) or b.HasField(name))
+    present = (name for name in MEASURES[kind] if not name.startswith(("principal", "limit")) or b.HasField(name))
     return tuple((series_key(kind, name, fields), getattr(b, name)) for name in present), ()
 
 

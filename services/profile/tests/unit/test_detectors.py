@@ -17,9 +17,9 @@ RENT = transaction_key("out", "transfer", counterparty="landlord")
 SALARY = transaction_key("in", "payroll", counterparty="employer")
 
 
-def read(detector: str, known, *, days: int = 30, kind: str = "transaction", **parameters: int):
+def read(detector: str, known, *, window: int = 30, kind: str = "transaction", **parameters: int):
     measure = "balance_minor" if kind == "balance" else "amount_minor"
-    feature = Feature("view.x", kind, measure, days=days, detector=detector, parameters=parameters)
+    feature = Feature("view.x", kind, measure, days=window, detector=detector, parameters=parameters)
     found = detect(feature, known, NOW)
     return None if found is None else found.value
 
@@ -64,7 +64,7 @@ def test_payees_that_are_paid_in_a_rhythm_are_recurring():
     assert read("recurring_count", known) == 1
     assert read("recurring_next", known) == (DAY - 2 + 30) * DAY_MS
     assert read("recurring_amount", known) == 90_000
-    assert read("recurring_missed", known) is False
+    assert read("missed_payments", known) == 0
 
 
 def test_a_subscription_that_got_dearer_is_seen():
@@ -75,20 +75,21 @@ def test_a_subscription_that_got_dearer_is_seen():
 
 
 def test_a_payment_that_did_not_come_is_missed():
-    assert read("recurring_missed", of(*[(RENT, ago, 90_000) for ago in (130, 100, 70, 40)])) is True
+    assert read("missed_payments", of(*[(RENT, ago, 90_000) for ago in (130, 100, 70, 40)])) == 1
+    assert read("missed_payments", of(*[(SALARY, ago, 90_000) for ago in (130, 100, 70, 40)])) == 1
 
 
 def test_days_below_a_threshold_count_the_carried_level():
     known = of((balance_key(), 60, 50_000), (balance_key(), 9, 900), (balance_key(), 4, 50_000))
 
-    assert read("days_below", known, kind="balance", threshold_minor=1_000) == 6
-    assert read("days_below", known, kind="balance", threshold_minor=500) == 0
+    assert read("days_below", known, kind="balance", below_minor=1_000) == 6
+    assert read("days_below", known, kind="balance", below_minor=500) == 0
 
 
 def test_idle_cash_is_what_lay_untouched_less_a_reserve():
     known = of((balance_key(), 60, 900_000), (balance_key(), 3, 800_000), (transaction_key(), 3, 100_000))
 
-    assert read("idle_cash", known, kind="balance", reserve_days=30) == 700_000
+    assert read("idle_cash", known, kind="balance", days=30, reserve_days=30) == 700_000
 
 
 def test_net_flow_is_in_less_out():
@@ -99,8 +100,19 @@ def test_a_payment_far_from_the_payees_history_has_a_large_z():
     shop = transaction_key(merchant="shop")
     usual = [(shop, ago, 1_000 + ago % 3) for ago in range(40, 100, 7)]
 
-    assert read("unusual_z_milli", of(*usual, (shop, 1, 30_000))) > 100_000
-    assert read("unusual_z_milli", of(*usual, (shop, 1, 1_001))) < 1_000
+    assert read("unusual_score", of(*usual, (shop, 1, 30_000))) > 100
+    assert read("unusual_score", of(*usual, (shop, 1, 1_001))) == 0
+
+
+def test_bills_paid_by_hand_to_one_payee_are_counted():
+    assert read("repeated_manual_payments", of((RENT, 25, 10), (RENT, 3, 10), (SALARY, 2, 5))) == 2
+
+
+def test_steady_income_has_no_volatility():
+    assert read("income_volatility", of(*[(SALARY, 30 * n + 3, 1_000) for n in range(6)]), window=180) == 0
+    assert (
+        read("income_volatility", of(*[(SALARY, 30 * n + 3, 1_000 * (n % 2)) for n in range(6)]), window=180) == 10_000
+    )
 
 
 def test_the_top_category_is_where_most_went():

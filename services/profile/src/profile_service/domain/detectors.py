@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
 from profile_service.domain.cadence import Cadence, Payment, cadence, daily, median
@@ -17,6 +17,8 @@ MONTH: Final = 30
 SALARY_KINDS: Final = frozenset({"payroll"})
 UNREPEATED: Final = frozenset({"cash", "fee", "interest", "card"})
 """Kinds of payment that are not looked at for payees that repeat; a subscription paid by card is a `subscription`."""
+ENOUGH: Final = 5
+"""Earlier payments that make a history."""
 MAD_SCALE: Final = 1483
 """Thousandths: makes the median absolute deviation comparable with a standard deviation."""
 _TRANSACTION: Final = {name: place for place, name in enumerate(FIELDS["transaction"])}
@@ -70,7 +72,7 @@ def _keys(series: Iterable[Series]) -> frozenset[str]:
 def _of_salary(read: Callable[[Cadence], int]) -> Detector:
     def detect(history: History, feature: Feature, at: Window) -> Reading | None:
         found = _salary(history, feature, at)
-        return Reading(read(found), found.last * DAY_MS) if found else None
+        return Reading(read(found), found.last * DAY_MS) if found and found.last >= at.first else None
 
     return detect
 
@@ -90,20 +92,28 @@ def salary_payer_changed(history: History, feature: Feature, at: Window) -> Read
 
 def recurring(history: History, feature: Feature, at: Window) -> Mapping[str, Cadence]:
     """The payees that are paid in a rhythm which still goes on."""
-    series = matching(history, feature, "amount_minor")
-    return cast(
-        "Mapping[str, Cadence]", _once(history, ("recurring", at.last, _keys(series)), lambda: _rhythms(series, at))
-    )
+    return _alive(_rhythms(history, feature, at, "out"), at)
 
 
-def _rhythms(found: Iterable[Series], at: Window) -> Mapping[str, Cadence]:
+def _alive(found: Mapping[str, Cadence], at: Window) -> Mapping[str, Cadence]:
+    return {payee: one for payee, one in found.items() if one.alive(at.last)}
+
+
+def _rhythms(history: History, feature: Feature, at: Window, direction: str) -> Mapping[str, Cadence]:
+    """Payees or payers by the rhythm of all their payments, however short the feature's window."""
+    series = [one for one in matching(history, feature, "amount_minor") if _field(one, "direction") == direction]
+    key = ("rhythms", at.last, _keys(series))
+    return cast("Mapping[str, Cadence]", _once(history, key, lambda: _rhythms_of(series, at)))
+
+
+def _rhythms_of(found: Iterable[Series], at: Window) -> Mapping[str, Cadence]:
     payees: dict[str, list[Series]] = {}
     for one in found:
         payee = _field(one, "merchant") or _field(one, "counterparty")
-        if payee and _field(one, "direction") == "out" and _field(one, "kind") not in UNREPEATED:
+        if payee and _field(one, "kind") not in UNREPEATED:
             payees.setdefault(payee, []).append(one)
     rhythms = {payee: cadence(_payments(series, at)) for payee, series in payees.items()}
-    return {payee: one for payee, one in rhythms.items() if one is not None and one.alive(at.last)}
+    return {payee: one for payee, one in rhythms.items() if one is not None}
 
 
 def _of_recurring(read: Callable[[Mapping[str, Cadence], int], int | bool | frozenset[str] | None]) -> Detector:
@@ -125,13 +135,41 @@ def _price_rise(found: Mapping[str, Cadence], _today: int) -> int | None:
     return max([0, *rises]) if found else None
 
 
+def missed_payments(history: History, feature: Feature, at: Window) -> Reading | None:
+    """Payments in a rhythm, in or out, that were due in the window and did not come."""
+    if not history.newest_ms:
+        return None
+    found = [*_rhythms(history, feature, at, "in").values(), *_rhythms(history, feature, at, "out").values()]
+    return Reading(sum(one.missed(at.last) and one.next >= at.first for one in found), _up_to(history, at))
+
+
+def repeated_manual_payments(history: History, feature: Feature, at: Window) -> Reading | None:
+    """Transfers by hand to the payee that got most of them; the first alone is no repetition and counts as 1."""
+    if not history.newest_ms:
+        return None
+    paid: dict[str, int] = {}
+    for one in matching(history, feature, "amount_minor"):
+        payee, found = _field(one, "counterparty"), total([one], at.first, at.last)
+        if payee and found and _field(one, "kind") == "transfer" and _field(one, "direction") == "out":
+            paid[payee] = paid.get(payee, 0) + found.events
+    return Reading(max(paid.values(), default=0), _up_to(history, at))
+
+
+def _accounts(history: History, feature: Feature) -> list[Series]:
+    """The matching accounts; current accounts when the feature does not say which."""
+    place = FIELDS["balance"].index("product_kind")
+    every = matching(history, feature)
+    return every if feature.matches else [one for one in every if one.fields[place] == "current"]
+
+
 def days_below(history: History, feature: Feature, at: Window) -> Reading | None:
-    """Days of the window on which a matching account's level was below `threshold_minor` at any time."""
-    threshold, found, days = feature.number("threshold_minor", 0), matching(history, feature), set[int]()
+    """Days of the window on which an account's level was below `below_minor` at any time."""
+    threshold, found, days = feature.number("below_minor", 0), _accounts(history, feature), set[int]()
     newest = [known for series in found if (known := series.before(at.last + 1))]
     for series in found:
-        day = at.last + 1 - sum(length for length, *_ in levels(series, at.first, at.last))
-        for length, _closing, low, _high in levels(series, at.first, at.last):
+        stretches = list(levels(series, at.first, at.last))
+        day = at.last + 1 - sum(length for length, *_ in stretches)
+        for length, _closing, low, _high in stretches:
             days.update(range(day, day + length) if low < threshold else ())
             day += length
     return Reading(len(days), max(day * DAY_MS + bucket[0] for day, bucket in newest)) if newest else None
@@ -158,7 +196,7 @@ def net_flow(history: History, feature: Feature, at: Window) -> Reading | None:
 def _levels_now(history: History, feature: Feature, at: Window) -> tuple[int, int, int] | None:
     """Sum of the matching accounts' current and lowest levels, and when the oldest of them was reported."""
     lows, nows, times = 0, 0, []
-    for series in matching(history, feature):
+    for series in _accounts(history, feature):
         newest = series.before(at.last + 1)
         if newest:
             lows += min(low for _, _, low, _ in levels(series, at.first, at.last))
@@ -168,12 +206,13 @@ def _levels_now(history: History, feature: Feature, at: Window) -> tuple[int, in
 
 
 def idle_cash(history: History, feature: Feature, at: Window) -> Reading | None:
-    """What lay untouched through the window, less `reserve_days` of its spending."""
+    """What lay untouched for `days` (default: the window), less `reserve_days` of its spending (default: none)."""
+    days = feature.number("days", at.last - at.first + 1)
+    at = window(days, at.now_ms)
     known = _levels_now(history, feature, at)
     if known is None:
         return None
-    days = at.last - at.first + 1
-    reserve = _spent(history, feature, at, "out") * feature.number("reserve_days", MONTH) // days
+    reserve = _spent(history, feature, at, "out") * feature.number("reserve_days", 0) // days
     return Reading(max(0, min(known[0], known[1]) - reserve), known[2])
 
 
@@ -185,9 +224,10 @@ def buffer_days(history: History, feature: Feature, at: Window) -> Reading | Non
     return Reading(max(0, known[0]) * (at.last - at.first + 1) // spent, known[2])
 
 
-def volatility_bp(history: History, feature: Feature, at: Window) -> Reading | None:
-    """Mean absolute deviation of the months' matching sums from their mean, in basis points of the mean."""
-    found, months = matching(history, feature), max(2, (at.last - at.first + 1) // MONTH)
+def income_volatility(history: History, feature: Feature, at: Window) -> Reading | None:
+    """Mean absolute deviation of the months' matching sums (default: all that came in) from their mean, in basis points of it."""
+    every, months = matching(history, feature, "amount_minor"), max(2, (at.last - at.first + 1) // MONTH)
+    found = every if feature.matches else [one for one in every if _field(one, "direction") == "in"]
     ends = [at.last - MONTH * month for month in range(months)]
     sums = [part.sum if (part := total(found, end - MONTH + 1, end)) else 0 for end in ends]
     mean = sum(sums) // months
@@ -196,24 +236,38 @@ def volatility_bp(history: History, feature: Feature, at: Window) -> Reading | N
     return Reading(sum(abs(one - mean) for one in sums) * 10_000 // months // mean, _up_to(history, at))
 
 
-def unusual_z_milli(history: History, feature: Feature, at: Window) -> Reading | None:
-    """The greatest robust z of the window's days against the same payee's or category's history, in thousandths."""
+def unusual_score(history: History, feature: Feature, at: Window) -> Reading | None:
+    """The robust z of the latest payment's day against earlier days of the same payee or, without one, category or kind."""
     groups: dict[str, list[Series]] = {}
     for one in matching(history, feature, "amount_minor"):
-        name = _field(one, "merchant") or _field(one, "counterparty") or _field(one, "merchant_category")
-        groups.setdefault(name or _field(one, "kind"), []).append(one)
-    scores = [score for group in groups.values() for score in _scores(_payments(group, at), at)]
-    return Reading(max(scores), _up_to(history, at)) if scores else None
+        if _field(one, "direction") == "out":
+            groups.setdefault(_peer(one), []).append(one)
+    days = {name: _payments(series, at) for name, series in groups.items()}
+    latest = max(((paid[-1].day, name) for name, paid in days.items() if paid), default=None)
+    if latest is None or latest[0] < at.first:
+        return None
+    scores = [_score(paid) for paid in days.values() if paid and paid[-1].day == latest[0]]
+    known = [score for score in scores if score is not None]
+    return Reading(max(known), latest[0] * DAY_MS) if known else None
 
 
-def _scores(payments: list[Payment], at: Window) -> list[int]:
-    earlier = [payment.amount for payment in payments if payment.day < at.first]
-    if len(earlier) < 5:
-        return []
+def _peer(one: Series) -> str:
+    return (
+        _field(one, "merchant")
+        or _field(one, "counterparty")
+        or _field(one, "merchant_category")
+        or _field(one, "kind")
+    )
+
+
+def _score(payments: Sequence[Payment]) -> int | None:
+    """How many deviations the last payment is above the median of those before; None with too few of them."""
+    earlier = [payment.amount for payment in payments[:-1]]
+    if len(earlier) < ENOUGH:
+        return None
     middle = median(earlier)
     spread = max(1, median([abs(amount - middle) for amount in earlier]), abs(middle) // 20)
-    recent = [payment.amount for payment in payments if payment.day >= at.first]
-    return [(amount - middle) * 1_000_000 // (spread * MAD_SCALE) for amount in recent]
+    return (payments[-1].amount - middle) * 1_000 // (spread * MAD_SCALE)
 
 
 def top_category(history: History, feature: Feature, at: Window) -> Reading | None:
@@ -262,6 +316,27 @@ def next_maturity(history: History, _feature: Feature, at: Window) -> Reading | 
     return Reading(*min(dates)) if dates else None
 
 
+def maturity_days(history: History, feature: Feature, at: Window) -> Reading | None:
+    """Days until the next of the open holdings matures."""
+    due = next_maturity(history, feature, at)
+    return Reading(int(due.value) // DAY_MS - at.last, due.as_of_ms) if due and isinstance(due.value, int) else None
+
+
+def maturing_amount(history: History, _feature: Feature, at: Window) -> Reading | None:
+    """The balance of the account whose id is the holding that matures next."""
+    due = [
+        (terms[1], name)
+        for name, (_, terms) in open_holdings(history).items()
+        if isinstance(terms[1], int) and terms[1] >= at.last * DAY_MS
+    ]
+    name = min(due)[1] if due else None
+    for series in history.of("balance", "balance_minor"):
+        newest = series.before(at.last + 1)
+        if series.fields[0] == name and newest:
+            return Reading(newest[1][LAST], newest[0] * DAY_MS + newest[1][0])
+    return None
+
+
 def open_complaint(history: History, _feature: Feature, at: Window) -> Reading | None:
     """Whether a complaint is open."""
     if not history.newest_ms:
@@ -295,17 +370,20 @@ DETECTORS: Final[Mapping[str, Detector]] = {
     "recurring_amount": _of_recurring(lambda found, _: sum(one.amount * MONTH // one.period for one in found.values())),
     "recurring_next": _of_recurring(_next_due),
     "recurring_price_rise_bp": _of_recurring(_price_rise),
-    "recurring_missed": _of_recurring(lambda found, today: any(one.missed(today) for one in found.values())),
     "days_below": days_below,
     "idle_cash": idle_cash,
     "buffer_days": buffer_days,
-    "volatility_bp": volatility_bp,
+    "income_volatility": income_volatility,
     "net_flow": net_flow,
-    "unusual_z_milli": unusual_z_milli,
+    "missed_payments": missed_payments,
+    "repeated_manual_payments": repeated_manual_payments,
+    "unusual_score": unusual_score,
     "top_category": top_category,
     "utilization_bp": utilization_bp,
     "tenure_days": tenure_days,
     "next_maturity": next_maturity,
+    "maturity_days": maturity_days,
+    "maturing_amount": maturing_amount,
     "open_complaint": open_complaint,
     "life_events": life_events,
     "goals": goals,

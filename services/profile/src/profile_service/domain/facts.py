@@ -52,6 +52,13 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Which fields tell one series of an event type from another: what `where` and `by` may read."""
 
+MEASURES: Final[Mapping[str, tuple[str, ...]]] = {
+    "transaction": ("amount_minor",),
+    "balance": ("available_minor", "balance_minor", "principal_minor", "limit_minor"),
+    "credit_score_changed": ("score",),
+}
+"""The numbers of an event type; the first is what a feature means that names none. Other types are only counted."""
+
 LEVELS: Final = frozenset({"balance"})
 """Types that report a level, which holds until the next report."""
 
@@ -78,6 +85,11 @@ def event_key(event_id: str) -> bytes:
 def series_key(kind: str, measure: str, fields: tuple[str, ...]) -> str:
     """The key of a series; `fields` in the order of FIELDS, "" for an absent one."""
     return SEPARATOR.join((kind, measure, *fields))
+
+
+def main_measure(kind: str) -> str:
+    """The measure of a feature that names none."""
+    return MEASURES.get(kind, (COUNT,))[0]
 
 
 def register_key(group: str, name: str) -> str:

@@ -37,6 +37,8 @@ class Feature:
     currency: str | None = None
     detector: str | None = None
     parameters: Mapping[str, object] = field(default_factory=dict)
+    counts: bool = False
+    """It names no measure: a share is then of events, not of amounts."""
     _known: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
 
     def fits(self, series: Series) -> bool:
@@ -228,7 +230,7 @@ def _share(feature: Feature, found: list[Series], history: History, at: Window) 
     whole, part = total(every, at.first, at.last), total(found, at.first, at.last)
     if whole is None:
         return None
-    of, among = (part.sum if part else 0, whole.sum) if feature.measure else (part.events if part else 0, whole.events)
+    of, among = (part.events if part else 0, whole.events) if feature.counts else (part.sum if part else 0, whole.sum)
     return Reading(of * 10_000 // among, min(whole.last[0], at.now_ms)) if among else None
 
 
