@@ -54,7 +54,6 @@ ACCOUNTS: Mapping[str, Account] = {
     ),
     "content": Account(
         calls=("consent", "eligibility", "ranking"),
-        writes=("bundle",),
         buckets=("BUNDLES",),
     ),
     "orchestration": Account(
@@ -76,8 +75,8 @@ ACCOUNTS: Mapping[str, Account] = {
 SHARED_BUCKETS = ("BUNDLES", "SNAPSHOTS", "LEASES")
 """Buckets that every service reads."""
 
-SHARED_STREAMS = ("MODELS", "BUNDLE_EVENTS")
-"""Streams that every service reads: notices that a snapshot or a bundle is head."""
+SHARED_STREAMS = ("MODELS",)
+"""Streams that every service reads: notices that a snapshot is head."""
 
 
 @dataclass(frozen=True, slots=True)

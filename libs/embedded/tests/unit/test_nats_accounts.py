@@ -1,4 +1,7 @@
-from embedded.nats_accounts import ACCOUNTS, permissions
+from typing import get_args
+
+from embedded.nats_accounts import ACCOUNTS, SHARED_BUCKETS, SHARED_STREAMS, permissions
+from servicekit.streams import BUCKETS, BY_NAME, Kind
 
 READERS_OF_SIGNALS = {"orchestration", "profile", "insights", "signals"}
 
@@ -27,3 +30,22 @@ def test_calls_go_to_services_that_exist():
 
 def test_only_the_operator_administers():
     assert [name for name, account in ACCOUNTS.items() if account.administers] == ["cli"]
+
+
+def test_every_name_is_one_that_the_bus_has():
+    accounts = ACCOUNTS.values()
+    streams = {stream for account in accounts for stream in account.reads} | set(SHARED_STREAMS)
+    buckets = {bucket for account in accounts for bucket in account.buckets} | set(SHARED_BUCKETS)
+
+    assert streams <= set(BY_NAME)
+    assert buckets == {bucket.name for bucket in BUCKETS}
+
+
+def test_every_kind_of_fact_can_be_written():
+    assert {kind for account in ACCOUNTS.values() for kind in account.writes} == set(get_args(Kind))
+
+
+def test_every_stream_is_read_by_somebody():
+    read = {stream for account in ACCOUNTS.values() for stream in account.reads} | set(SHARED_STREAMS)
+
+    assert set(BY_NAME) - read == {"DEAD_LETTERS"}  # the operator's

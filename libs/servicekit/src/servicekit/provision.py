@@ -1,12 +1,20 @@
 """Database, roles and schemas of a suite: run by an administrator before the first migration, and again whenever a service is added.
 
+As a job: `python -m servicekit.provision --admin-dsn-file F --passwords-file F [--database NAME] SERVICE ...`; the second file is a JSON
+object of passwords by role. Secrets are read from files, because everybody can read a command line.
+
 Each service gets a schema and two roles: `<service>_owner` migrates it, `<service>` reads and writes its rows and nothing else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
+from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -69,3 +77,19 @@ async def _provision_service(connection: Connection, service: str, passwords: Ma
             passwords[runner],
         )
         await connection.execute((resources.files("servicekit") / "sql" / "provision.sql").read_text())
+
+
+def main(argv: Sequence[str]) -> None:
+    """The job."""
+    parser = argparse.ArgumentParser(prog="python -m servicekit.provision", description="Create roles and schemas.")
+    parser.add_argument("--admin-dsn-file", type=Path, required=True)
+    parser.add_argument("--passwords-file", type=Path, required=True)
+    parser.add_argument("--database", default=DATABASE)
+    parser.add_argument("services", nargs="+")
+    given = parser.parse_args(argv)
+    dsn, passwords = given.admin_dsn_file.read_text().strip(), json.loads(given.passwords_file.read_text())
+    asyncio.run(provision(dsn, given.services, passwords, database=given.database))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

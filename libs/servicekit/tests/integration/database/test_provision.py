@@ -1,3 +1,7 @@
+import asyncio
+import json
+import sys
+
 import asyncpg
 import pytest
 
@@ -92,3 +96,15 @@ async def test_provisioning_again_changes_the_passwords_and_nothing_else(platfor
 
     assert await beta.fetchval("select count(*) from thing") >= 0
     await beta.close()
+
+
+async def test_the_job_reads_its_secrets_from_files(platform, tmp_path):
+    (tmp_path / "dsn").write_text(platform.postgres.dsn() + "\n")
+    (tmp_path / "passwords").write_text(json.dumps({"gamma": "one", "gamma_owner": "two"}))
+    files = ["--admin-dsn-file", str(tmp_path / "dsn"), "--passwords-file", str(tmp_path / "passwords")]
+    command = [sys.executable, "-m", "servicekit.provision", *files, "--database", "by_job", "gamma"]
+    job = await asyncio.create_subprocess_exec(*command)
+
+    assert await asyncio.wait_for(job.wait(), 30) == 0
+    gamma = await asyncpg.connect(platform.postgres.dsn("by_job", role="gamma", password="one"))
+    await gamma.close()
