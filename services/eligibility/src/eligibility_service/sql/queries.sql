@@ -1,0 +1,69 @@
+-- Contacts, reservations, and the rows that are locked to count them.
+
+-- name: meet_subjects(subject_ids)!
+-- Have a row to lock for each subject.
+INSERT INTO contact_subject (subject_id) SELECT unnest(:subject_ids::text []) ON CONFLICT DO NOTHING;
+
+-- name: lock_subjects(subject_ids)
+-- Be alone on these subjects, always locked in the same order.
+SELECT subject_id FROM contact_subject WHERE subject_id = ANY (:subject_ids::text []) ORDER BY subject_id FOR UPDATE;
+
+-- name: changed(subject_ids)!
+-- Count a change of these subjects' contact state.
+UPDATE contact_subject SET version = version + 1 WHERE subject_id = ANY (:subject_ids::text []);
+
+-- name: version(subject_ids)$
+-- How often the contact state of these subjects changed.
+SELECT coalesce(sum(version), 0)::bigint FROM contact_subject WHERE subject_id = ANY (:subject_ids::text []);
+
+-- name: contacts(subject_ids, since_ms, now_ms)
+-- What counts: outcomes that nothing replaced, and reservations that still hold.
+SELECT e.action, e.grp, e.issue, e.channel, e.class, e.outcome, e.at_ms
+FROM contact_event AS e
+WHERE e.subject_id = ANY (:subject_ids::text []) AND e.at_ms > :since_ms
+    AND NOT EXISTS (SELECT 1 FROM contact_event AS later WHERE later.replaces = e.outcome_id)
+UNION ALL
+SELECT r.action, r.grp, r.issue, r.channel, r.class, 'reserved' AS outcome, r.at_ms
+FROM reservation AS r
+WHERE r.subject_id = ANY (:subject_ids::text []) AND r.state = 'live' AND r.expires_ms > :now_ms
+ORDER BY at_ms, action, outcome;
+
+-- name: add_outcome(outcome_id, replaces, decision_id, subject_id, action, grp, issue, channel, class_, outcome, at_ms)!
+-- Remember an outcome; a repeat changes nothing.
+INSERT INTO contact_event (outcome_id, replaces, decision_id, subject_id, action, grp, issue, channel, class, outcome, at_ms)
+VALUES (:outcome_id, :replaces, :decision_id, :subject_id, :action, :grp, :issue, :channel, :class_, :outcome, :at_ms)
+ON CONFLICT DO NOTHING;
+
+-- name: commit_reservation(decision_id, action)!
+-- The treatment was shown: the outcome counts from now on, and the reservation no longer does.
+UPDATE reservation SET state = 'committed' WHERE decision_id = :decision_id AND action = :action AND state <> 'committed';
+
+-- name: reservations(decision_id, items)
+-- Places that a decision has, or had.
+SELECT reservation_id, item, action, channel, grp, issue, class, state, at_ms, expires_ms
+FROM reservation
+WHERE decision_id = :decision_id AND item = ANY (:items::text []);
+
+-- name: add_reservation(decision_id, item, subject_id, action, grp, issue, channel, class_, at_ms, expires_ms)$
+-- Hold a place.
+INSERT INTO reservation (decision_id, item, subject_id, action, grp, issue, channel, class, at_ms, expires_ms)
+VALUES (:decision_id, :item, :subject_id, :action, :grp, :issue, :channel, :class_, :at_ms, :expires_ms)
+RETURNING reservation_id;
+
+-- name: release(decision_id, items)
+-- Give back what still holds; no items means all.
+UPDATE reservation SET state = 'released'
+WHERE decision_id = :decision_id AND state = 'live' AND (cardinality(:items::text []) = 0 OR item = ANY (:items::text []))
+RETURNING item;
+
+-- name: forget_events(subject_id)!
+-- Remove a subject's contacts.
+DELETE FROM contact_event WHERE subject_id = :subject_id;
+
+-- name: forget_reservations(subject_id)!
+-- Remove a subject's reservations.
+DELETE FROM reservation WHERE subject_id = :subject_id;
+
+-- name: forget_subject(subject_id)!
+-- Remove the row that was locked.
+DELETE FROM contact_subject WHERE subject_id = :subject_id;

@@ -1,0 +1,144 @@
+"""Messages to the domain's request, and evaluations back to messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from assent.catalog.v1.value_pb2 import IdSet
+from assent.catalog.v1.value_pb2 import Value as WireValue
+from assent.eligibility.v1 import eligibility_service_pb2 as pb
+from assent.profile.v1 import profile_service_pb2 as profile
+from assent.signals.v1.signal_pb2 import Signal, SignalKind
+from catalog.values import Missing, Value
+from eligibility_service.domain.evaluation import Evaluation, Reason, Rejected
+from eligibility_service.domain.request import ContactState, LiveSignal, Money, Pause, RawValue, Request, Seen, Used
+from servicekit.errors import Invalid
+from servicekit.values import plain
+
+SOURCES = frozenset({"profile", "signals", "contact"})
+LONGEST = 256
+
+_WITHHELD = {
+    profile.WITHHELD_REASON_UNSPECIFIED: Missing.UNKNOWN,
+    profile.WITHHELD_REASON_UNKNOWN: Missing.UNKNOWN,
+    profile.WITHHELD_REASON_NO_CONSENT: Missing.NO_CONSENT,
+    profile.WITHHELD_REASON_STALE: Missing.STALE,
+}
+
+
+def raw(value: WireValue) -> RawValue:
+    """A value as it came; money keeps its currency."""
+    if value.WhichOneof("kind") == "money":
+        return Money(value.money.amount_minor, value.money.currency)
+    return plain(value)
+
+
+def to_request(message: pb.EvaluateRequest, allowed: Mapping[str, frozenset[str]] | None) -> Request:
+    """The request as the domain reads it. Raises Invalid naming the field."""
+    _check(message)
+    return Request(
+        now_ms=message.now_ms,
+        channel=message.channel,
+        allowed=allowed,
+        placements=tuple(message.placements),
+        jurisdictions=tuple(message.jurisdictions),
+        view={field.attribute: Seen(raw(field.value), field.as_of_ms) for field in message.view},
+        withheld={each.attribute: _WITHHELD.get(each.reason, Missing.UNKNOWN) for each in message.withheld},
+        signals=_signals(message),
+        signals_fresh=message.signals_fresh,
+        context={attribute.name: raw(attribute.value) for attribute in message.context},
+        contact=_contact(message.contact) if message.HasField("contact") else None,
+        killed=frozenset(message.killed),
+        unavailable=frozenset(message.unavailable),
+    )
+
+
+def _check(message: pb.EvaluateRequest) -> None:
+    if message.now_ms <= 0:
+        raise Invalid("A time is needed", reason="MISSING", field="now_ms")
+    if not 0 < len(message.channel) <= LONGEST:
+        raise Invalid(f"1 to {LONGEST} characters", reason="BAD_TEXT", field="channel")
+    if not SOURCES.issuperset(message.unavailable):
+        raise Invalid(f"Only {', '.join(sorted(SOURCES))}", reason="UNKNOWN_SOURCE", field="unavailable")
+
+
+def _signals(message: pb.EvaluateRequest) -> dict[str, LiveSignal]:
+    """The strongest live signal of each definition."""
+    live: dict[str, LiveSignal] = {}
+    for signal in message.signals:
+        if signal.expires_at_ms <= message.now_ms:
+            continue
+        known = live.get(signal.definition)
+        if known is None or known.strength < signal.strength:
+            live[signal.definition] = _live(signal)
+    return live
+
+
+def _live(signal: Signal) -> LiveSignal:
+    kind = (
+        SignalKind.Name(signal.kind).removeprefix("SIGNAL_KIND_").lower() if signal.kind in SignalKind.values() else ""
+    )
+    return LiveSignal(kind, signal.strength, {field.name: raw(field.value) for field in signal.fields})
+
+
+def _contact(message: pb.ContactState) -> ContactState:
+    return ContactState(
+        version=message.version,
+        pauses=tuple(Pause(p.policy, p.scope, p.key, p.until_ms, p.channel) for p in message.pauses),
+        counts=tuple(Used(c.limit, c.used, c.resets_ms) for c in message.counts),
+        last_shown={shown.action: shown.at_ms for shown in message.last_shown},
+    )
+
+
+def from_contact(state: ContactState) -> pb.ContactState:
+    """Contact state on the wire, everything sorted."""
+    return pb.ContactState(
+        version=state.version,
+        pauses=[
+            pb.Pause(policy=p.policy, scope=p.scope, key=p.key, channel=p.channel, until_ms=p.until_ms)
+            for p in sorted(state.pauses, key=lambda p: (p.policy, p.key, p.channel))
+        ],
+        counts=[pb.LimitCount(limit=c.limit, used=c.used, resets_ms=c.resets_ms) for c in state.counts],
+        last_shown=[pb.LastShown(action=action, at_ms=at) for action, at in sorted(state.last_shown.items())],
+    )
+
+
+def from_evaluation(digest: str, found: Evaluation) -> pb.EvaluateResponse:
+    """An evaluation on the wire: equal evaluations give equal bytes."""
+    return pb.EvaluateResponse(
+        bundle_digest=digest,
+        survivors=[
+            pb.Survivor(action=s.action, placements=s.placements, needs_reservation=s.needs_reservation)
+            for s in found.survivors
+        ],
+        rejected=[_rejected(rejected) for rejected in found.rejected],
+        stage_counts=[pb.StageCount(stage=stage, removed=removed) for stage, removed in found.stage_counts],
+    )
+
+
+def _rejected(rejected: Rejected) -> pb.Rejected:
+    return pb.Rejected(action=rejected.action, stage=rejected.stage, reasons=[_reason(r) for r in rejected.reasons])
+
+
+def _reason(reason: Reason) -> pb.Reason:
+    return pb.Reason(
+        stage=reason.stage,
+        rule=reason.rule,
+        code=reason.code,
+        attribute=reason.attribute,
+        seen=None if reason.seen is None else _wire(reason.seen),
+        needed=reason.needed,
+        missing=reason.missing,
+        disclose=reason.disclose,
+        text=reason.text,
+    )
+
+
+def _wire(value: Value) -> WireValue:
+    if isinstance(value, bool):
+        return WireValue(boolean=value)
+    if isinstance(value, int):
+        return WireValue(integer=value)
+    if isinstance(value, str):
+        return WireValue(text=value)
+    return WireValue(set=IdSet(ids=sorted(value)))
