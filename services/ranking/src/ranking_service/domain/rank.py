@@ -7,8 +7,7 @@ the arm orders them, and the slate is filled. Arms reorder or leave out, they ne
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from ranking_service.domain import context, noise
 from ranking_service.domain.arbitration import ONE, order_key, priority
@@ -33,8 +32,7 @@ LEARNING_ARMS: Final = frozenset({"full", "no_lever", "propensity_only"})
 """Arms that order by the models: only these explore and ramp."""
 
 
-@dataclass(frozen=True, slots=True)
-class Considered:
+class Considered(NamedTuple):
     """A candidate with its score in the arm, and what the slate needs."""
 
     entry: Entry

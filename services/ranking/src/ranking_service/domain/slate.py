@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from ranking_service.domain.query import Placed
 from ranking_service.domain.specification import Action, Placement
@@ -20,8 +19,7 @@ from ranking_service.domain.specification import Action, Placement
 RESERVES: Final = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A candidate that takes part, in the arm's order. `priority` is that of the arm `full`, which `min_priority` means."""
 
     action: Action
@@ -93,9 +91,11 @@ class Slate:
     def reserve(self, entries: Sequence[Entry]) -> tuple[Placed, ...]:
         """The next ones of each placement; their slots count on."""
         placed = frozenset(self.placed())
+        # One walk per placement, because what does not fit never will.
+        walks = [(placement, iter(entries)) for placement in self._placements]
         for _ in range(RESERVES):
-            for placement in self._placements:
-                entry = next((entry for entry in entries if self.fits(entry, placement)), None)
+            for placement, walk in walks:
+                entry = next((entry for entry in walk if self.fits(entry, placement)), None)
                 if entry is not None:
                     self.take(entry, placement)
         return tuple(each for each in self.placed() if each not in placed)
