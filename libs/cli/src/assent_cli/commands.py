@@ -105,7 +105,7 @@ def _stop_on_signals() -> asyncio.Event:
             stop.set()
             task.cancel()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, on_signal)
     return stop
 

@@ -93,4 +93,4 @@ def _uptime(seconds: float) -> str:
 
 def footer(stack: Stack) -> Text:
     """Where tokens and logs are."""
-    return Text(f"tokens {stack.state / 'tokens'}  logs {stack.logs}  Ctrl-C drains and stops", "dim")
+    return Text(f"tokens: {stack.state / 'tokens'}\nlogs: {stack.logs}\nCtrl-C drains and stops", "dim")

@@ -167,7 +167,8 @@ class Stack:
             ready_file=self.state / "run" / f"{service.name}.json",
             data=data,
         )
-        return Supervised(service, environment(service, place, self.keys, self._env), log, port, self._describe)
+        env = environment(service, place, self.keys, self._env)
+        return Supervised(service, env, log=log, port=port, ready_file=place.ready_file, changed=self._describe)
 
     def _describe(self) -> None:
         folder.write_description(self.state, self.description())

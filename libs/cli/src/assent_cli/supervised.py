@@ -21,7 +21,7 @@ from embedded.process import Process, Program, StartFailed
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 15.0
 STEADY_S = 30.0
 """A service that ran this long starts again after the shortest wait."""
-PROBE_S = 0.1
+PROBE_S = 0.2
 DRAIN_S = 15.0
 
 
@@ -53,11 +53,19 @@ class Supervised:
     """Keeps one service running until `stop`; `kill` holds it down until `restart`."""
 
     def __init__(
-        self, service: Service, env: Mapping[str, str], log: Path, port: int, changed: Callable[[], None]
+        self,
+        service: Service,
+        env: Mapping[str, str],
+        *,
+        log: Path,
+        port: int,
+        ready_file: Path,
+        changed: Callable[[], None],
     ) -> None:
         self.service = service
         self.log = log
         self.port = port
+        self._ready_file = ready_file
         self._env = env
         self._changed = changed
         self._process = self._new()
@@ -94,17 +102,21 @@ class Supervised:
 
     def _launch(self) -> None:
         self._process = self._new()
+        self._ready_file.unlink(missing_ok=True)
         self._process.launch()
         self._started = time.monotonic()
         self._starts += 1
         self._become(State.STARTING)
 
     async def _while_alive(self) -> None:
+        # A channel that is refused once waits a second before it tries again: open it when there is somebody.
+        while self._process.alive and not self._ready_file.exists():  # noqa: ASYNC110  it is another process
+            await asyncio.sleep(PROBE_S / 5)
         async with grpc.aio.insecure_channel(f"127.0.0.1:{self.port}") as channel:
             health = HealthStub(channel)
             while self._process.alive:
                 await self._probe(health)
-                await asyncio.sleep(PROBE_S if self._state is State.STARTING else PROBE_S * 5)
+                await asyncio.sleep(PROBE_S)
 
     async def _probe(self, health: HealthStub) -> None:
         try:
@@ -114,9 +126,7 @@ class Supervised:
         else:
             serving = answer.status == HealthCheckResponse.SERVING
         if self._process.alive:
-            self._become(
-                State.READY if serving else State.STARTING if self._state is State.STARTING else State.NOT_READY
-            )
+            self._become(State.READY if serving else State.NOT_READY)
 
     def _become(self, state: State) -> None:
         if state is not self._state:

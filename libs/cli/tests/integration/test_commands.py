@@ -1,10 +1,14 @@
 """The command as people run it: another process, its output, its exit code."""
 
+import fcntl
 import json
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
+import termios
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,6 +85,47 @@ def test_a_suite_starts_says_where_it_is_and_stops_on_sigterm(folders):
     assert "greeter  ready" in status.stdout
     assert said(folder).rstrip().endswith("stopped")
     assert not [pid for pid in running if is_running(pid)]
+
+
+def test_ctrl_c_on_a_terminal_drains_and_a_table_is_shown(folders):
+    folder = folders()
+    ours, theirs = pty.openpty()
+    command = [*PROGRAM, "up", "--dir", str(folder / "state"), "--service", "greeter"]
+    process = subprocess.Popen(
+        command,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        preexec_fn=lambda: own_terminal(theirs),  # noqa: PLW1509  a terminal has to be taken between fork and exec
+        start_new_session=True,
+    )
+    os.close(theirs)
+    try:
+        shown = read_until(ours, "ready")
+        running = pids(folder)
+        os.write(ours, b"\x03")
+        shown += read_until(ours, "stopped")
+
+        assert process.wait(PATIENCE_S) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+    assert "postgresql" in shown
+    assert not [pid for pid in running if is_running(pid)]
+
+
+def own_terminal(descriptor: int) -> None:
+    fcntl.ioctl(descriptor, termios.TIOCSCTTY, 0)
+
+
+def read_until(descriptor: int, word: str) -> str:
+    seen = ""
+    while word not in seen:
+        readable, _, _ = select.select([descriptor], [], [], PATIENCE_S)
+        assert readable, seen
+        seen += os.read(descriptor, 4096).decode(errors="replace")
+    return seen
 
 
 def test_a_second_up_in_the_folder_says_so_and_does_nothing(folders):
