@@ -29,10 +29,12 @@ class Engine:
         self._assumed = assumed
         self._keys: dict[str, KeyState] = {}
         self._heap: list[tuple[int, str]] = []
+        self._dirty: dict[str, None] = {}
 
     def feed(self, fact: Fact) -> list[Change]:
         """Take in the next fact of its key; what changed, in order. A fact of type `grant` only carries its grant."""
         state = self._keys.get(fact.key) or self._open(fact.key)
+        self._dirty[fact.key] = None
         turn = Turn(state, self._program, fact.t)
         if fact.grant is not None and fact.grant is not state.grant:
             self._grant(turn, state, fact.grant, fact.t)
@@ -47,6 +49,7 @@ class Engine:
         while (key := self._next_key(t)) is not None:
             state = self._keys[key]
             state.heaped = None
+            self._dirty[key] = None
             changes += self._by_clock(state, t)
             if key in self._keys:
                 self._schedule(state)
@@ -70,6 +73,11 @@ class Engine:
         turn = Turn(state, self._program, state.last.t)
         turn.ring(state.last.t, state.last.id)
         return turn.changes
+
+    def take_dirty(self) -> list[str]:
+        """The keys whose state may have changed since this was last asked; some may be gone."""
+        dirty, self._dirty = list(self._dirty), {}
+        return dirty
 
     def snapshot(self, key: str) -> bytes:
         """The key's state; KeyError when there is none."""

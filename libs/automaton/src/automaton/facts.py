@@ -69,7 +69,9 @@ def signal_type(signal: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """One firing of one definition. `witness` is the span of presence used; `moved_by` the fact that revealed it."""
+    """One firing of one definition. `witness` is the span of presence used; `moved_by` the fact that revealed it,
+    `ledger_index` the ledger position of the grant.
+    """
 
     id: str
     signal: str
@@ -94,6 +96,7 @@ class Detection:
     measures: Mapping[str, int] = field(default_factory=dict)
     witness: tuple[int, int] | None = None
     moved_by: str | None = None
+    ledger_index: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable
+from dataclasses import replace
 
 from automaton.detecting import as_fact, detection
 from automaton.facts import Change, Detected, Ended, Fact, Per
@@ -142,7 +143,10 @@ class Turn:
             if last is not None and firing.at - last <= definition.cooldown:
                 return None
             state.emitted(definition.order, per, firing.at)
-        found = detection(state.key, definition, per, firing, known_at=self._known_at, moved_by=self._moved_by)
+        found = replace(
+            detection(state.key, definition, per, firing, known_at=self._known_at, moved_by=self._moved_by),
+            ledger_index=state.grant.index if state.grant else 0,
+        )
         state.active = [one for one in state.active if one.expires_at > firing.at]
         state.active.append(Active(found.id, found.signal, found.hash, found.expires_at))
         self.changes.append(Detected(found))
