@@ -15,6 +15,7 @@ from catalog.findings import Finding, Position
 
 Path = tuple[str | int, ...]
 MAX_BYTES = 1 << 20
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _INT = "tag:yaml.org,2002:int"
 _BOOL = "tag:yaml.org,2002:bool"
 _NULL = "tag:yaml.org,2002:null"
@@ -49,7 +50,7 @@ def read(text: str, file: str) -> Document:
     if len(text.encode()) > MAX_BYTES:
         return _unreadable("TOO_LARGE", f"more than {MAX_BYTES} bytes", "split the file", Position(file, 0))
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = yaml.compose(text, Loader=LOADER)
     except yaml.YAMLError as error:
         return _unreadable("YAML", str(getattr(error, "problem", error)), "write valid YAML", _mark(error, file))
     reader = _Reader(file)

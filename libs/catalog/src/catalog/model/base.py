@@ -5,7 +5,16 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, Strict, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    Strict,
+    StringConstraints,
+)
 
 from catalog.durations import parse_duration
 from catalog.expression.parse import instant
@@ -37,6 +46,13 @@ def _duration(value: object) -> object:
     return parse_duration(value) if isinstance(value, str) else value
 
 
+def _natural(value: int) -> int:
+    # Not Field(ge=0): pydantic would let it replace the stricter bound of a field.
+    if value < 0:
+        raise ValueError("a duration is not negative")
+    return value
+
+
 def _instant(value: object) -> object:
     if not isinstance(value, str):
         return value
@@ -59,7 +75,7 @@ def _decimal_text(value: Decimal) -> str:
     return format(value, "f")
 
 
-Duration = Annotated[int, Strict(), Field(ge=0), BeforeValidator(_duration)]
+Duration = Annotated[int, Strict(), BeforeValidator(_duration), AfterValidator(_natural)]
 """Milliseconds; written as `7d` in YAML and as the number in canonical JSON."""
 
 Instant = Annotated[int, Strict(), BeforeValidator(_instant)]

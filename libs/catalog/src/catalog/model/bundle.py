@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol, Self, TypeVar
 
 from catalog.attributes import AttributeInfo, attribute_table
 from catalog.expression import Expression, parse
@@ -63,6 +63,13 @@ class Bundle(Model):
     experiments: tuple[Experiment, ...] = ()
     messages: Frozen[Locale, str] = FrozenMap()
     cases: tuple[GoldenCase, ...] = ()
+
+    def model_copy(self, *, update: Mapping[str, object] | None = None, deep: bool = False) -> Self:
+        """A changed copy, without what was derived from the old content."""
+        copied = super().model_copy(update=update, deep=deep)
+        for name in copied.__dict__.keys() - type(self).model_fields.keys():
+            del copied.__dict__[name]
+        return copied
 
     @cached_property
     def purpose(self) -> Mapping[str, Purpose]:
