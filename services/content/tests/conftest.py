@@ -44,14 +44,14 @@ class MemoryBundles:
         before = await self.life(digest)
         after = domain.activate(before, now_ms=audit.at_ms)
         if after != before:
-            self.revision += 1
+            self.revision = max(self.revision + 1, audit.at_ms)
             for other in [life for life in self.lives.values() if life.state is State.ACTIVE]:
                 self.lives[other.digest] = domain.retire(other, now_ms=audit.at_ms)
             self.lives[digest] = after
         return after, await self.active()
 
     async def kill(self, target: Killed, *, killed: bool, audit: Audit) -> Active:
-        self.revision += 1
+        self.revision = max(self.revision + 1, audit.at_ms)
         (self.killed.add if killed else self.killed.discard)(str(target))
         return await self.active()
 

@@ -1,8 +1,9 @@
 """The active bundle, held in memory and swapped atomically; older bundles by digest, for replay.
 
 The content service writes the bucket BUNDLES: `active` names the digest that counts, what is stopped, and a revision;
-a bundle's canonical JSON stands under its digest in hex. Every replica watches `active`, loads before it swaps, and
-ignores a revision older than its own, so that no request sees two bundles and no message order can go back in time.
+a bundle's canonical JSON stands under its digest in hex. Every replica reads `active` four times a second, loads before it
+swaps, and ignores a revision older than its own, so that no request sees two bundles and time cannot go back. Reading costs one
+small message and survives every kind of outage by itself; a subscription would have to be noticed dead and made again.
 """
 
 from __future__ import annotations
@@ -10,20 +11,25 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NoReturn, TypeVar
 
+from nats.errors import Error as NatsError
 from nats.js.errors import KeyNotFoundError
 from nats.js.kv import KeyValue
 
-from servicekit.errors import FailedPrecondition, Unavailable
+from servicekit.errors import AssentError, FailedPrecondition, Unavailable
 from servicekit.nats import Bus
+
+logger = logging.getLogger(__name__)
 
 BUCKET = "BUNDLES"
 ACTIVE = "active"
+EVERY_S = 0.25
 KEPT = 8
 """Bundles kept in memory: the active one and those that replay asked for last."""
 
@@ -89,12 +95,19 @@ class Bundles(Generic[T]):
             await self._changed.wait_for(lambda: self._active is not None and self._active.revision >= revision)
         return self.active()
 
-    async def follow(self) -> None:
+    async def follow(self) -> NoReturn:
         """Keep up with `active` for as long as the task lives."""
-        watcher = await self._bucket.watch(ACTIVE)
-        async for entry in watcher:
-            if entry is not None and entry.value:
-                await self._swap(json.loads(entry.value))
+        while True:
+            try:
+                await self._read_active()
+            except (AssentError, NatsError, OSError, ValueError) as error:
+                logger.warning("the active bundle cannot be read", extra={"reason": type(error).__name__})
+            await asyncio.sleep(EVERY_S)
+
+    async def _read_active(self) -> None:
+        with suppress(KeyNotFoundError):
+            entry = await self._bucket.get(ACTIVE)
+            await self._swap(json.loads(entry.value or b"{}"))
 
     async def _swap(self, named: dict[str, object]) -> None:
         revision = int(str(named["revision"]))

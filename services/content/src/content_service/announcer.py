@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from dataclasses import dataclass
 from typing import NoReturn
 
 from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
@@ -39,7 +40,7 @@ class BucketAnnouncer:
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 bucket = await self._bus.kv(BUCKET)
-                if await _read(bucket, key_of(active.digest)) is None:
+                if not (await _read(bucket, key_of(active.digest))).value:
                     await bucket.put(key_of(active.digest), await self._bundles.document(active.digest))
                 await _advance(bucket, active)
         except (TimeoutError, OSError) as error:
@@ -55,21 +56,30 @@ class BucketAnnouncer:
             await asyncio.sleep(COMPARE_S)
 
 
-async def _read(bucket: KeyValue, key: str) -> KeyValue.Entry | None:
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a key holds, and the revision that the next write must follow; a deleted key has a revision too."""
+
+    value: bytes = b""
+    revision: int = 0
+
+
+async def _read(bucket: KeyValue, key: str) -> Stored:
     try:
-        return await bucket.get(key)
-    except KeyNotFoundError:
-        return None
+        entry = await bucket.get(key)
+    except KeyNotFoundError as missing:
+        return Stored(revision=missing.entry.revision or 0 if missing.entry else 0)
+    return Stored(entry.value or b"", entry.revision or 0)
 
 
 async def _advance(bucket: KeyValue, active: Active) -> None:
     """Write `active` unless the bucket is as far already; who loses a race leaves it to the winner."""
     stored = await _read(bucket, ACTIVE)
-    if stored is not None and stored.value and json.loads(stored.value)["revision"] >= active.revision:
+    if stored.value and json.loads(stored.value)["revision"] >= active.revision:
         return
     named = {"digest": active.digest, "killed": list(active.killed), "revision": active.revision}
     try:
-        await bucket.update(ACTIVE, json.dumps(named).encode(), last=stored.revision if stored else 0)
+        await bucket.update(ACTIVE, json.dumps(named).encode(), last=stored.revision)
     except KeyWrongLastSequenceError:
         return
 

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
-from assent.consent.v1.consent_service_pb2_grpc import RegistryServiceStub
 from assent.content.v1.content_service_pb2_grpc import add_ContentServiceServicer_to_server
 from content_service.announcer import BucketAnnouncer
 from content_service.library import Library
@@ -37,7 +36,7 @@ async def build(settings: Settings) -> AsyncIterator[App]:
         ports = Ports(
             bundles=bundles,
             library=Library(bundles),
-            registry=LedgerRegistry(RegistryServiceStub(bus.channel("consent", identity=identity))),
+            registry=LedgerRegistry(bus.channel("consent", identity=identity)),
             announcer=announcer,
             clock=SystemClock(),
             max_bundle_bytes=settings.max_bundle_bytes,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from grpc import aio
+
 from assent.consent.v1 import consent_service_pb2 as pb
-from assent.consent.v1.consent_service_pb2_grpc import RegistryServiceAsyncStub
+from assent.consent.v1.consent_service_pb2_grpc import RegistryServiceStub
 from catalog.model import Bundle
 from catalog.registry import registry_digest, registry_document, registry_notices
 from content_service.ports import Registry
@@ -14,8 +16,8 @@ from content_service.ports import Registry
 class LedgerRegistry:
     """Publishes a bundle's registry to the consent service."""
 
-    def __init__(self, stub: RegistryServiceAsyncStub) -> None:
-        self._stub = stub
+    def __init__(self, channel: aio.Channel) -> None:
+        self._stub = RegistryServiceStub(channel)
 
     async def publish(self, bundle: Bundle, approvers: Sequence[str]) -> None:
         """Publish; publishing the registry in force again changes nothing."""

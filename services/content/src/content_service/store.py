@@ -87,7 +87,7 @@ class PostgresBundles:
             after = domain.activate(life, now_ms=audit.at_ms)
             if after == life:
                 return life, await _active(tx)
-            await sql.next_revision(tx)
+            await sql.next_revision(tx, at_ms=audit.at_ms)
             await _retire(tx, audit)
             await _store(tx, after)
             await _note(tx, "activate", audit, digest=digest)
@@ -96,7 +96,7 @@ class PostgresBundles:
     async def kill(self, target: Killed, *, killed: bool, audit: Audit) -> Active:
         """Stop something, or let it go on."""
         async with transaction(self._pool) as tx:
-            await sql.next_revision(tx)
+            await sql.next_revision(tx, at_ms=audit.at_ms)
             change = sql.add_killed if killed else sql.remove_killed
             await change(tx, kind=target.kind, id=target.id)
             await _note(tx, "kill" if killed else "unkill", audit, subject=str(target))

@@ -39,9 +39,10 @@ LIMIT :at_most;
 INSERT INTO bundle_event (digest, step, subject, by_whom, why, at_ms)
 VALUES (:digest, :step, :subject, :by_whom, :why, :at_ms);
 
--- name: next_revision()$
--- Count a change of what counts; also the lock that puts such changes in order.
-UPDATE activation SET revision = revision + 1 RETURNING revision;
+-- name: next_revision(at_ms)$
+-- Count a change of what counts; also the lock that puts such changes in order. At least the time, so that a database restored from
+-- a backup does not fall behind what replicas have seen.
+UPDATE activation SET revision = greatest(revision + 1, :at_ms::bigint) RETURNING revision;
 
 -- name: revision()$
 -- How many changes there were.
