@@ -47,7 +47,7 @@ async def build(settings: Settings) -> AsyncIterator[App]:
         ledger, clock = PostgresLedger(pool, ledger_id(settings.ledger)), SystemClock()
         await ledger.create(clock)
         key = statement_key(settings.statement_key, settings.ledger)
-        ports = Ports(ledger=ledger, registries=Registries(ledger), clock=clock, key=key)
+        ports = Ports(ledger=ledger, registries=Registries(), clock=clock, key=key)
         yield App(
             servicers=servicers(ports),
             tasks={"outbox": partial(outbox.relay, pool, bus)},

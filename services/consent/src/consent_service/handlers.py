@@ -14,7 +14,17 @@ from consent_service.domain.entries import Entry, Head, Write
 from consent_service.domain.position import Position
 from consent_service.domain.registry import Registry
 from consent_service.domain.words import Kind
-from consent_service.ports import Commit, Ledger, NoticeBytes, Published, Request, Result, Writing, Written
+from consent_service.ports import (
+    Commit,
+    Ledger,
+    NoticeBytes,
+    Publications,
+    Published,
+    Request,
+    Result,
+    Writing,
+    Written,
+)
 from consent_service.registries import Registries, parse
 from servicekit.clock import Clock
 from servicekit.errors import AlreadyExists, Invalid
@@ -41,7 +51,7 @@ async def record_choice(command: RecordChoice, *, ledger: Ledger, registries: Re
     refuse_overlaps(command.screen.items)
 
     async def plan(writing: Writing, now_us: int) -> Draft:
-        registry = await registries.in_force(writing.head)
+        registry = await registries.in_force(writing.head, writing)
         screen = command.screen
         statements = acceptance.accept(registry, screen, first_index=writing.head.size, now_us=now_us)
         root = (await writing.lineage(command.subject))[-1]
@@ -57,7 +67,7 @@ async def withdraw_consent(command: Withdraw, *, ledger: Ledger, registries: Reg
     """Append one withdrawal per scope, whatever the state is."""
 
     async def plan(writing: Writing, now_us: int) -> Draft:
-        registry = await registries.in_force(writing.head)
+        registry = await registries.in_force(writing.head, writing)
         statements = []
         for number, scope in enumerate(command.scopes):
             acceptance.known_purpose(registry, scope.purpose)
@@ -80,7 +90,7 @@ async def set_subject_link(command: SetLink, *, ledger: Ledger, registries: Regi
     async def plan(writing: Writing, now_us: int) -> Draft:
         above, absorbed = await writing.lineage(command.survivor), await writing.lineage(command.absorbed)
         if command.linked:
-            registry = await registries.in_force(writing.head)
+            registry = await registries.in_force(writing.head, writing)
             write = entries.link(
                 writing.head, above, absorbed, registry, now_us=now_us, evidence_ref=command.evidence_ref
             )
@@ -104,8 +114,8 @@ async def publish_registry(command: Publish, *, ledger: Ledger, registries: Regi
             return Draft(Write(), digest=digest)
         published = Published(head.size, head.epoch, digest, command.document)
         registry = parse(published)
-        document.refuse_change(await registries.in_force(head), registry)
-        await _require_notices(registry, command.notices, ledger)
+        document.refuse_change(await registries.in_force(head, writing), registry)
+        await _require_notices(registry, command.notices, writing)
         write = Write(entries=(_publication(head, published, command.approvers, now_us),))
         return Draft(write, registry=published, notices=command.notices, digest=digest)
 
@@ -123,7 +133,7 @@ def _publication(head: Head, published: Published, approvers: Sequence[str], now
     )
 
 
-async def _require_notices(registry: Registry, given: Sequence[NoticeBytes], ledger: Ledger) -> None:
+async def _require_notices(registry: Registry, given: Sequence[NoticeBytes], kept: Publications) -> None:
     """Raise Invalid unless the exact bytes of every notice are given or kept, and none besides."""
     by_id = {notice.ref[:3]: notice for notice in given}
     for number, notice in enumerate(given):
@@ -132,8 +142,8 @@ async def _require_notices(registry: Registry, given: Sequence[NoticeBytes], led
             raise Invalid("The bytes are not those of a notice in the document.", field=f"notices[{number}].bytes")
     for key, notice_version in (registry.notices or {}).items():
         if key not in by_id:
-            kept = await ledger.notice(notice_version.ref)
-            if kept is None or kept.ref.sha256 != notice_version.ref.sha256:
+            known_bytes = await kept.notice(notice_version.ref)
+            if known_bytes is None or known_bytes.ref.sha256 != notice_version.ref.sha256:
                 raise Invalid("The bytes of a notice are missing.", field="notices", reason="NOTICE_MISSING")
 
 

@@ -83,8 +83,20 @@ class Snapshot:
     next_start: int | None
 
 
-class Writing(Protocol):
-    """A write in progress: nobody else writes until it ends."""
+class Publications(Protocol):
+    """Where published registries and notices are."""
+
+    async def registry_at(self, index: int) -> Published:
+        """The registry whose entry has this index."""
+        ...
+
+    async def notice(self, ref: NoticeRef) -> NoticeBytes | None:
+        """A notice's bytes, by id, version and locale."""
+        ...
+
+
+class Writing(Publications, Protocol):
+    """A write in progress: nobody else writes until it ends. It reads on its own, so that it never waits for a connection."""
 
     @property
     def head(self) -> Head:
@@ -104,7 +116,7 @@ class Writing(Protocol):
         ...
 
 
-class Ledger(Protocol):
+class Ledger(Publications, Protocol):
     """The ledger. Every method raises Unavailable CONSENT_UNAVAILABLE when the primary does not answer."""
 
     async def read(self, subject: str, *, epoch: int = 0) -> Snapshot:
@@ -115,20 +127,12 @@ class Ledger(Protocol):
         """Begin a write."""
         ...
 
-    async def registry_at(self, index: int) -> Published:
-        """The registry whose entry has this index."""
-        ...
-
     async def registry(self, digest: str = "") -> Published | None:
         """The latest registry, or the latest of a digest."""
         ...
 
     async def registry_known_at(self, recorded_us: int) -> int | None:
         """The index of the registry in force at a time of the ledger."""
-        ...
-
-    async def notice(self, ref: NoticeRef) -> NoticeBytes | None:
-        """A notice's bytes, by id, version and locale."""
         ...
 
     async def history(self, subject: str, *, size: int, known_us: int, as_of_us: int) -> Sequence[Entry]:

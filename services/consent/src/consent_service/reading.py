@@ -65,7 +65,7 @@ async def check_consent(query: Check, *, ledger: Ledger, registries: Registries,
     """The verdict for each key, now."""
     snapshot = await _read(ledger, query.subject, query.min_token)
     at_us = _at(query.at_us, snapshot, clock)
-    registry = await registries.in_force(snapshot.head)
+    registry = await registries.in_force(snapshot.head, ledger)
     regimes = verdicts.applicable(registry, query.regimes)
     found = tuple(
         verdicts.verdict(registry, snapshot.statements, key, regimes=regimes, at_us=at_us) for key in query.keys
@@ -79,7 +79,7 @@ async def evaluate_basis(
     """A signed statement of everything allowed on a channel, now."""
     snapshot = await _read(ledger, query.subject, query.min_token)
     at_us = _at(query.at_us, snapshot, clock)
-    registry = await registries.in_force(snapshot.head)
+    registry = await registries.in_force(snapshot.head, ledger)
     plan = registries.plan(registry, verdicts.applicable(registry, query.regimes), query.channel, query.purposes)
     head = snapshot.head.position
     body = basis.body(
@@ -128,7 +128,7 @@ async def get_consent_state(query: Look, *, ledger: Ledger, registries: Registri
         return await ledger.history(subject, size=snapshot.head.size, known_us=known_us, as_of_us=at_us)
 
     history, state = await _answering(query.subject, entries_of)
-    registry = await registries.at(await ledger.registry_known_at(known_us))
+    registry = await registries.at(await ledger.registry_known_at(known_us), ledger)
     statements = _told(history) if query.include_ended else _standing(state, at_us)
     return Looked(
         statements=statements,

@@ -11,7 +11,7 @@ from consent_service.domain import basis, document
 from consent_service.domain.basis import Plan
 from consent_service.domain.entries import Head
 from consent_service.domain.registry import EMPTY, Registry
-from consent_service.ports import Ledger, Published
+from consent_service.ports import Publications, Published
 from servicekit.basis import canonical
 from servicekit.errors import Invalid
 
@@ -58,23 +58,22 @@ def parse(published: Published) -> Registry:
 class Registries:
     """Registries of one ledger, and plans for their channels."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self) -> None:
         self._registries: _Recent[tuple[int, str], Registry] = _Recent(16)
         self._plans: _Recent[tuple[str, tuple[str, ...], str], Plan] = _Recent(256)
 
-    async def in_force(self, head: Head) -> Registry:
+    async def in_force(self, head: Head, source: Publications) -> Registry:
         """The registry that the head names."""
         if head.registry_index is None:
             return EMPTY
         found = self._registries.get((head.registry_index, head.registry_digest))
-        return found or await self.at(head.registry_index)
+        return found or await self.at(head.registry_index, source)
 
-    async def at(self, index: int | None) -> Registry:
+    async def at(self, index: int | None, source: Publications) -> Registry:
         """The registry published at an index; the empty one before any was."""
         if index is None:
             return EMPTY
-        published = await self._ledger.registry_at(index)
+        published = await source.registry_at(index)
         return self._registries.get_or((index, published.digest), lambda: parse(published))
 
     def plan(self, registry: Registry, regimes: tuple[str, ...], channel: str, purposes: Iterable[str]) -> Plan:

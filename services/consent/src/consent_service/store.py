@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -31,6 +32,8 @@ class PostgresLedger:
         self._pool = pool
         self._ledger = ledger
         self._epoch = 0
+        # One write at work and one at the door: the others wait here, and leave the connections to checks.
+        self._writers = asyncio.Semaphore(2)
 
     async def create(self, clock: Clock) -> None:
         """Begin the ledger unless it exists; raises FailedPrecondition when the database holds another one."""
@@ -63,16 +66,13 @@ class PostgresLedger:
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Writing]:
         """One transaction that holds the head row."""
-        async with _primary(), postgres.transaction(self._pool) as connection:
+        async with self._writers, _primary(), postgres.transaction(self._pool) as connection:
             yield PostgresWriting(connection, _head(await sql.lock_head(connection)))
 
     async def registry_at(self, index: int) -> Published:
         """By index."""
         async with _primary(), postgres.connection(self._pool) as connection:
-            row = await sql.registry_at(connection, idx=index)
-        if row is None:
-            raise _unavailable()
-        return _published(row)
+            return await _registry_at(connection, index)
 
     async def registry(self, digest: str = "") -> Published | None:
         """By digest."""
@@ -89,10 +89,7 @@ class PostgresLedger:
     async def notice(self, ref: NoticeRef) -> NoticeBytes | None:
         """By id, version and locale."""
         async with _primary(), postgres.connection(self._pool) as connection:
-            row = await sql.notice_bytes(connection, id=ref.id, version=ref.version, locale=ref.locale)
-        if row is None:
-            return None
-        return NoticeBytes(NoticeRef(row["id"], row["version"], row["locale"], row["sha256"]), row["bytes"])
+            return await _notice(connection, ref)
 
     async def history(self, subject: str, *, size: int, known_us: int, as_of_us: int) -> Sequence[Entry]:
         """In index order."""
@@ -112,6 +109,14 @@ class PostgresWriting:
     def head(self) -> Head:
         """As it was locked."""
         return self._head
+
+    async def registry_at(self, index: int) -> Published:
+        """By index."""
+        return await _registry_at(self._connection, index)
+
+    async def notice(self, ref: NoticeRef) -> NoticeBytes | None:
+        """By id, version and locale."""
+        return await _notice(self._connection, ref)
 
     async def first_result(self, request_id: str) -> tuple[bytes, Result] | None:
         """From the request table."""
@@ -179,6 +184,20 @@ async def _primary() -> AsyncIterator[None]:
         yield
     except Unavailable as away:
         raise _unavailable() from away
+
+
+async def _registry_at(connection: postgres.Connection, index: int) -> Published:
+    row = await sql.registry_at(connection, idx=index)
+    if row is None:
+        raise _unavailable()
+    return _published(row)
+
+
+async def _notice(connection: postgres.Connection, ref: NoticeRef) -> NoticeBytes | None:
+    row = await sql.notice_bytes(connection, id=ref.id, version=ref.version, locale=ref.locale)
+    if row is None:
+        return None
+    return NoticeBytes(NoticeRef(row["id"], row["version"], row["locale"], row["sha256"]), bytes(row["bytes"]))
 
 
 def _unavailable() -> Unavailable:
