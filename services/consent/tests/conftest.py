@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from consent_service.store import PostgresLedger
+from servicekit import postgres
+from servicekit.clock import SystemClock
+
 sys.path.insert(0, str(Path(__file__).parent))
 
-from consent_fakes import Bench, MemoryLedger
+from consent_fakes import LEDGER, Bench, MemoryLedger
 
 
 @pytest.fixture
@@ -19,12 +23,6 @@ def memory_ledger():
 
 @pytest.fixture
 async def postgres_ledger(database):
-    from consent_fakes import LEDGER
-
-    from consent_service.store import PostgresLedger
-    from servicekit import postgres
-    from servicekit.clock import SystemClock
-
     fresh = await database("consent")
     async with postgres.pool(fresh.settings) as pool:
         ledger = PostgresLedger(pool, LEDGER)

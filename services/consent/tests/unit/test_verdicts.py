@@ -8,6 +8,7 @@ import pytest
 from consent_fakes import DAY, NOW, a_document, a_notice, a_purpose, a_regime, a_registry, ref, scope
 
 from consent_service.domain.choices import Key, Scope, Statement
+from consent_service.domain.registry import EMPTY
 from consent_service.domain.verdicts import applicable, verdict
 from consent_service.domain.words import Kind
 from servicekit.errors import Invalid
@@ -159,8 +160,6 @@ def test_a_retired_purpose_denies_even_what_was_granted():
 
 
 def test_without_a_registry_nothing_is_allowed():
-    from consent_service.domain.registry import EMPTY
-
     keys = itertools.product(("offers", "service"), ("mobile",), ("transaction",))
     assert {reason(said(Kind.GRANT, scope()), registry=EMPTY, key=Key(*key)) for key in keys} == {"UNKNOWN_PURPOSE"}
 

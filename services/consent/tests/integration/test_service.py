@@ -1,0 +1,254 @@
+"""The service as siblings and channel apps meet it: over NATS and gRPC, with its events."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import uuid
+
+import grpc
+import pytest
+from consent_fakes import WORDS, WORDS_DE, a_document, ref
+
+from assent.catalog.v1 import value_pb2
+from assent.consent.v1 import consent_service_pb2 as pb
+from assent.consent.v1 import consent_service_pb2_grpc as stubs
+from assent.consent.v1 import types_pb2
+from assent.events.v1.envelope_pb2 import Envelope
+from consent_service import requests
+from consent_service.app import build
+from consent_service.settings import Settings
+from servicekit import basis, run, vkeys
+from servicekit.basis import canonical
+from servicekit.clock import SystemClock
+from servicekit.errors import FailedPrecondition, Forbidden, Invalid, Unimplemented
+from servicekit.partitions import partition_of
+from testkit.builders import unique
+from testkit.waiting import until
+
+pytestmark = pytest.mark.integration
+TRANSACTION = value_pb2.DATA_CATEGORY_TRANSACTION
+
+
+def a_request_id() -> str:
+    return uuid.uuid4().hex
+
+
+def a_subject() -> str:
+    return str(uuid.uuid4())
+
+
+def a_scope(**changed) -> types_pb2.Scope:
+    return types_pb2.Scope(**{"purpose": "offers", "channels": ["mobile"], "categories": [TRANSACTION], **changed})
+
+
+def a_choice(**changed) -> pb.RecordChoiceRequest:
+    return pb.RecordChoiceRequest(
+        **{
+            "request_id": a_request_id(),
+            "subject_id": a_subject(),
+            "items": [pb.Choice(kind=types_pb2.CHOICE_KIND_GRANT, scope=a_scope())],
+            "notice": types_pb2.NoticeRef(id="choices", version=1, locale="en", sha256=hashlib.sha256(WORDS).digest()),
+            "actor": types_pb2.Actor(type=types_pb2.ACTOR_TYPE_CUSTOMER),
+            **changed,
+        }
+    )
+
+
+@pytest.fixture
+def name():
+    """A ledger of its own: event ids are those of the ledger, and the stream drops repeats."""
+    return unique("ledger")
+
+
+@pytest.fixture
+async def running(database, nats_settings, streams, keys, name, tmp_path):
+    """The whole service, as `python -m consent_service serve` runs it; its gRPC address."""
+    fresh = await database("consent")
+    ready = tmp_path / "ready.json"
+    settings = Settings(
+        database=fresh.settings,
+        nats=nats_settings("consent"),
+        auth={
+            "jwks": str(keys.jwks),
+            "issuer": keys.issuer,
+            "audience": keys.audience,
+            "service_key": keys.service_key("consent"),
+            "service_keys": keys.service_keys,
+        },
+        ready_file=ready,
+        ledger=name,
+        statement_key=keys.statement_key,
+    )
+    stop = asyncio.Event()
+    serving = asyncio.create_task(run.serve(build, settings, stop))
+    await until(lambda: ready.exists() or serving.done())
+    yield f"127.0.0.1:{json.loads(ready.read_text())['grpc_port']}"
+    stop.set()
+    await serving
+
+
+@pytest.fixture
+async def sibling(running, bus, keys):
+    """Stubs of a sibling: `sibling("orchestration")`."""
+
+    async def connected(service):
+        channel = (await bus(service)).channel("consent", identity=keys.identity(service))
+        return stubs.ConsentServiceStub(channel), stubs.RegistryServiceStub(channel)
+
+    return connected
+
+
+@pytest.fixture
+async def registry(sibling):
+    """The example registry, published by content."""
+    _, stub = await sibling("content")
+    notices = [
+        pb.Notice(id="choices", version=1, locale=locale, bytes=words)
+        for locale, words in (("en", WORDS), ("de", WORDS_DE))
+    ]
+    request = pb.PublishRegistryRequest(
+        request_id=a_request_id(), document=canonical(a_document()), notices=notices, approvers=["one", "two"]
+    )
+    return await stub.PublishRegistry(request)
+
+
+@pytest.fixture
+async def outside(running, tokens):
+    """A channel app over gRPC, with its token."""
+    metadata = (("authorization", f"Bearer {tokens('consent.choose', 'consent.check', 'consent.audit')}"),)
+    async with grpc.aio.insecure_channel(running) as channel:
+        stub = stubs.ConsentServiceStub(channel)
+        yield lambda method, request: getattr(stub, method)(request, metadata=metadata)
+
+
+async def test_a_choice_over_grpc_is_in_the_basis_over_nats(outside, sibling, registry, keys, name):
+    orchestration, _ = await sibling("orchestration")
+    request = a_choice()
+    subject = request.subject_id
+
+    recorded = await outside("RecordChoice", request)
+    answered = await orchestration.EvaluateBasis(
+        pb.EvaluateBasisRequest(subject_id=subject, channel="mobile", min_token=recorded.result.token)
+    )
+
+    signed = basis.SignedBasis(answered.basis.body, answered.basis.key_id, answered.basis.signature)
+    trusted = basis.public_keys([vkeys.verifier_key(name, keys.statement().public_key())])
+    verifier = basis.Verifier(trusted, ledger=basis.ledger_id(name))
+    found = verifier.verify(signed, now_us=SystemClock().now_us(), subject=subject, channel="mobile")
+    assert ("offers", "transaction") in found.pairs
+    assert found.registry == registry.digest
+    assert answered.position.index >= recorded.result.position.index
+
+
+async def test_a_withdrawal_is_seen_by_the_next_check(outside, sibling, registry):
+    orchestration, _ = await sibling("orchestration")
+    request = a_choice()
+    await outside("RecordChoice", request)
+
+    withdrawal = pb.WithdrawConsentRequest(request_id=a_request_id(), subject_id=request.subject_id, all=True)
+    taken = await outside("WithdrawConsent", withdrawal)
+    key = types_pb2.Key(purpose="offers", channel="mobile", category=TRANSACTION)
+    checked = await orchestration.CheckConsent(pb.CheckConsentRequest(subject_id=request.subject_id, keys=[key]))
+    shown = await outside("GetConsentState", pb.GetConsentStateRequest(subject_id=request.subject_id))
+
+    assert list(taken.denied) == ["advice", "offers", "offers.credit", "sharing"]
+    [verdict] = checked.verdicts
+    assert (verdict.allowed, verdict.state, verdict.reason) == (False, types_pb2.CONSENT_STATE_WITHDRAWN, "WITHDRAWN")
+    assert verdict.support == taken.result.position.index
+    assert {s.kind for s in shown.statements} == {types_pb2.CHOICE_KIND_GRANT, types_pb2.CHOICE_KIND_WITHDRAW}
+
+
+async def test_changes_are_announced_with_the_previous_index_of_their_partition(outside, sibling, registry, bus, name):
+    request = a_choice()
+    subject = request.subject_id
+    granted = await outside("RecordChoice", request)
+    withdrawal = pb.WithdrawConsentRequest(request_id=a_request_id(), subject_id=subject, all=True)
+    taken = await outside("WithdrawConsent", withdrawal)
+
+    where = f"evt.consent.{partition_of(subject):02d}"
+    reader = (await bus("orchestration")).js
+    messages = []
+
+    async def both():
+        stream = await reader.stream_info("CONSENT")
+        messages.clear()
+        for sequence in range(stream.state.first_seq, stream.state.last_seq + 1):
+            message = await reader.get_msg("CONSENT", sequence)
+            envelope = Envelope.FromString(message.data)
+            if message.subject == where and envelope.key == subject:
+                messages.append(envelope)
+        return len(messages) == 2
+
+    await until(both)
+
+    widened, narrowed = messages
+    assert widened.event_id == f"{basis.ledger_id(name)}:{granted.result.position.index}"
+    assert widened.consent_widened.change.subject_id == subject
+    assert narrowed.consent_narrowed.change.index == taken.result.position.index
+    assert narrowed.consent_narrowed.change.previous_index == granted.result.position.index
+
+
+async def test_profile_links_and_nobody_else(sibling, registry):
+    profile, _ = await sibling("profile")
+    orchestration, _ = await sibling("orchestration")
+    request = pb.SetSubjectLinkRequest(
+        request_id=a_request_id(), survivor=a_subject(), absorbed=a_subject(), linked=True
+    )
+
+    linked = await profile.SetSubjectLink(request)
+
+    assert linked.result.resolved_subject == request.survivor
+    with pytest.raises(Forbidden):
+        await orchestration.SetSubjectLink(request)
+
+
+@pytest.mark.parametrize(
+    ("field", "changed"),
+    [
+        ("request_id", {"request_id": "short"}),
+        ("subject_id", {"subject_id": "with blanks"}),
+        ("items", {"items": []}),
+        ("items[0].kind", {"items": [pb.Choice(kind=types_pb2.CHOICE_KIND_WITHDRAW, scope=a_scope())]}),
+        ("items[0].kind", {"items": [pb.Choice(kind=99, scope=a_scope())]}),
+        ("items[0].scope.purpose", {"items": [pb.Choice(kind=1, scope=a_scope(purpose="No"))]}),
+        ("items[0].scope.channels", {"items": [pb.Choice(kind=1, scope=a_scope(channels=[]))]}),
+        ("items[0].scope.categories[0]", {"items": [pb.Choice(kind=1, scope=a_scope(categories=[77]))]}),
+        ("notice.sha256", {"notice": types_pb2.NoticeRef(id="choices", version=1, locale="en", sha256=b"x")}),
+        ("actor.type", {"actor": types_pb2.Actor(type=42)}),
+        ("regimes[0]", {"regimes": ["\u202e"]}),
+    ],
+)
+def test_a_bad_field_is_named(field, changed):
+    with pytest.raises(Invalid) as caught:
+        requests.record_choice(a_choice(**changed))
+
+    assert caught.value.field == field
+
+
+def test_free_text_waits_for_sealing_and_never_turns_a_denial_away():
+    evidence = types_pb2.Evidence(method="toggle", free_text="my own words", locale="not a locale")
+    with pytest.raises(Unimplemented) as caught:
+        requests.record_choice(a_choice(evidence=evidence))
+    refusal = pb.Choice(kind=types_pb2.CHOICE_KIND_REFUSE, scope=types_pb2.Scope(purpose="offers"))
+    kept = requests.record_choice(a_choice(evidence=evidence, items=[refusal], actor=types_pb2.Actor(type=42)))
+
+    assert caught.value.field == "evidence.free_text"
+    assert kept.screen.evidence.dropped == ("free_text", "locale")
+    assert "words" not in repr(kept)
+
+
+async def test_a_registry_that_takes_something_back_is_refused(sibling, registry):
+    _, content = await sibling("content")
+    document = canonical(a_document(purposes=[p for p in a_document()["purposes"] if p["id"] != "fraud"]))
+
+    with pytest.raises(FailedPrecondition) as caught:
+        await content.PublishRegistry(pb.PublishRegistryRequest(request_id=a_request_id(), document=document))
+    shown = await content.GetRegistry(
+        pb.GetRegistryRequest(notice=types_pb2.NoticeRef(id="choices", version=1, locale="de"))
+    )
+
+    assert caught.value.code == "PURPOSE_REMOVED"
+    assert (shown.digest, shown.notice.bytes) == (registry.digest, WORDS_DE)
+    assert ref("de").sha256 == hashlib.sha256(shown.notice.bytes).hexdigest()
