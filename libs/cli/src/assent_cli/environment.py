@@ -63,7 +63,6 @@ def _special(service: Service, place: Place, keys: Keys) -> dict[str, str]:
         "ledger": keys.ledger,
         "tracking_key": str(keys.tracking_key),
         "identifier_key": str(keys.identifier_key),
-        "identifier_key": str(keys.identifier_key),
         "data_dir": str(place.data),
     }
     return {name.upper(): value for name, value in known.items() if name in service.settings}

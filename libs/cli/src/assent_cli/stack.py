@@ -103,8 +103,12 @@ class Stack:
         await self.running[service].kill()
 
     async def restart(self, service: str) -> None:
-        """Start a service again, drained or killed, and wait until it is ready."""
+        """Start a service again, drained or killed, and wait until it serves."""
         await self.running[service].restart(READY_S)
+
+    async def until_ready(self, timeout_s: float = READY_S) -> None:
+        """Wait until every service is ready; before a first bundle is active some are not, and the stack is up all the same."""
+        await asyncio.gather(*(service.until_ready(timeout_s) for service in self.running.values()))
 
     async def start(self, opened: AsyncExitStack) -> None:
         """Start everything in order; what `opened` undoes is everything in the opposite order."""
@@ -147,7 +151,7 @@ class Stack:
         opened.push_async_callback(self._stop_services)
         for service in self.running.values():
             service.start()
-        await asyncio.gather(*(service.until_ready(READY_S) for service in self.running.values()))
+        await asyncio.gather(*(service.until_started(READY_S) for service in self.running.values()))
 
     async def _stop_services(self) -> None:
         self._progress("draining")
@@ -168,7 +172,7 @@ class Stack:
             data=data,
         )
         env = environment(service, place, self.keys, self._env)
-        return Supervised(service, env, log=log, port=port, ready_file=place.ready_file, changed=self._describe)
+        return Supervised(service, env, log=log, port=port, changed=self._describe)
 
     def _describe(self) -> None:
         folder.write_description(self.state, self.description())
@@ -206,7 +210,7 @@ async def running_stack(
     keep_logs: bool = False,
     progress: Progress = _silent,
 ) -> AsyncIterator[Stack]:
-    """A stack whose services are ready; drained when left: services first, then NATS, then PostgreSQL.
+    """A stack whose services are up (see `Stack.until_ready`); drained when left: services first, then NATS, then PostgreSQL.
 
     `services` are names, by default every service that is installed and built; `packages` replaces what is installed.
     Raises AlreadyRunning, NoSuchService, or StartFailed with the end of the log of whatever did not start.

@@ -22,6 +22,9 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 15.0
 STEADY_S = 30.0
 """A service that ran this long starts again after the shortest wait."""
 PROBE_S = 0.2
+SETTLED_S = 3.0
+"""A service that answers this long that it is not ready waits for something that starting cannot bring."""
+MOST_STARTS = 2
 DRAIN_S = 15.0
 
 
@@ -59,18 +62,16 @@ class Supervised:
         *,
         log: Path,
         port: int,
-        ready_file: Path,
         changed: Callable[[], None],
     ) -> None:
         self.service = service
         self.log = log
         self.port = port
-        self._ready_file = ready_file
         self._env = env
         self._changed = changed
         self._process = self._new()
         self._state = State.STOPPED
-        self._started = 0.0
+        self._started = self._since = 0.0
         self._starts = 0
         self._task: asyncio.Task[None] | None = None
 
@@ -102,15 +103,14 @@ class Supervised:
 
     def _launch(self) -> None:
         self._process = self._new()
-        self._ready_file.unlink(missing_ok=True)
         self._process.launch()
         self._started = time.monotonic()
         self._starts += 1
         self._become(State.STARTING)
 
     async def _while_alive(self) -> None:
-        # A channel that is refused once waits a second before it tries again: open it when there is somebody.
-        while self._process.alive and not self._ready_file.exists():  # noqa: ASYNC110  it is another process
+        # A channel that is refused once waits a second before it tries again: open it when somebody listens.
+        while self._process.alive and not await _listens(self.port):  # noqa: ASYNC110  it is another process
             await asyncio.sleep(PROBE_S / 5)
         async with grpc.aio.insecure_channel(f"127.0.0.1:{self.port}") as channel:
             health = HealthStub(channel)
@@ -130,14 +130,27 @@ class Supervised:
 
     def _become(self, state: State) -> None:
         if state is not self._state:
-            self._state = state
+            self._state, self._since = state, time.monotonic()
             self._changed()
 
+    async def until_started(self, timeout_s: float) -> None:
+        """Wait until it is ready, or has answered for a while that it is not: some services wait for a first bundle.
+
+        Raises StartFailed with the end of its log when it does neither, or crashed thrice.
+        """
+        await self._until(lambda: self._state is State.READY or self._answered_s() > SETTLED_S, timeout_s)
+
     async def until_ready(self, timeout_s: float) -> None:
-        """Wait until it is ready; raises StartFailed with the end of its log when it is not, or crashed thrice."""
+        """Wait until it is ready; raises StartFailed with the end of its log when it does not become so."""
+        await self._until(lambda: self._state is State.READY, timeout_s)
+
+    def _answered_s(self) -> float:
+        return time.monotonic() - self._since if self._state is State.NOT_READY else 0.0
+
+    async def _until(self, reached: Callable[[], bool], timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
-        while self._state is not State.READY:
-            if time.monotonic() > deadline or self._starts > 2:
+        while not reached():
+            if time.monotonic() > deadline or self._starts > MOST_STARTS:
                 raise StartFailed(f"{self.service.name} did not become ready:\n{self._process.tail()}")
             await asyncio.sleep(PROBE_S / 5)
 
@@ -149,11 +162,11 @@ class Supervised:
         self._become(State.HELD)
 
     async def restart(self, timeout_s: float = 60) -> None:
-        """Stop it if it runs, start it, and wait until it is ready."""
+        """Stop it if it runs, start it, and wait as `until_started`."""
         await self.stop()
         self._starts = 0
         self.start()
-        await self.until_ready(timeout_s)
+        await self.until_started(timeout_s)
 
     async def stop(self) -> None:
         """Drain it: SIGTERM, time to finish, and SIGKILL when it does not."""
@@ -175,3 +188,12 @@ class Supervised:
         while self._process.alive and time.monotonic() < deadline:  # noqa: ASYNC110  it is another process
             await asyncio.sleep(0.02)
         return not self._process.alive
+
+
+async def _listens(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
