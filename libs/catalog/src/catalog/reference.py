@@ -16,19 +16,18 @@ from catalog.attributes import WEEKDAYS
 from catalog.expression import evaluate, settle
 from catalog.frozen import FrozenMap
 from catalog.golden import Outcome
-from catalog.model import Action, Bundle, ContactPolicy, Derived, Given, QuietHours, Rule
+from catalog.model import Action, Bundle, ContactPolicy, Derived, Given, Pack, QuietHours, Rule, SignalDefinition
 from catalog.values import Missing, Value, conform
 
 NO_CONSENT = "NO_CONSENT"
 NOT_IN_FORCE = "NOT_IN_FORCE"
 KILLED = "KILLED"
-NO_PLACEMENT = "NO_PLACEMENT"
 NOT_WARRANTED = "NOT_WARRANTED"
 HELP_FIRST = "HELP_FIRST"
 VULNERABLE = "VULNERABLE"
 CONTACT_UNKNOWN = "CONTACT_UNKNOWN"
-PAUSED = "PAUSED"
-LIMIT_REACHED = "LIMIT_REACHED"
+CONTACT_PAUSED = "CONTACT_PAUSED"
+CONTACT_LIMIT = "CONTACT_LIMIT"
 QUIET_HOURS = "QUIET_HOURS"
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -38,9 +37,9 @@ CONTACT_CONTROL = "contact_control"
 
 
 def evaluate_reference(bundle: Bundle, given: Given) -> Outcome:
-    """Survivors, and for every other action all codes."""
+    """Survivors, and all codes of every other candidate; what could appear nowhere here is neither."""
     moment = _Moment(bundle, given)
-    codes = {action.id: frozenset(moment.codes(action)) for action in bundle.actions}
+    codes = {action.id: frozenset(moment.codes(action)) for action in bundle.actions if moment.candidate(action)}
     survivors = frozenset(action for action, found in codes.items() if not found)
     return Outcome(survivors, FrozenMap({action: found for action, found in codes.items() if found}))
 
@@ -53,7 +52,7 @@ class _Moment:
     def codes(self, action: Action) -> Iterator[str]:
         """Every reason against the action."""
         yield from self._built_in(action)
-        for rule in self.bundle.all_rules:
+        for rule in (*self.bundle.rules, *(rule for pack in self._packs for rule in pack.rules)):
             if rule.scope.covers(action) and not self._holds(rule, action):
                 yield rule.reason.code
         yield from self._contact(action)
@@ -68,8 +67,6 @@ class _Moment:
             yield NOT_IN_FORCE
         if action.id in given.killed:
             yield KILLED
-        if not self._placements(action):
-            yield NO_PLACEMENT
         if action.warranted_by and not any(self._active(name, action.purpose) for name in action.warranted_by):
             yield NOT_WARRANTED
         if action.selling and self._friction():
@@ -77,10 +74,12 @@ class _Moment:
         if action.selling and self._vulnerable():
             yield VULNERABLE
 
-    def _placements(self, action: Action) -> list[str]:
+    def candidate(self, action: Action) -> bool:
+        """Whether the action could appear at all: it has a treatment here, and a placement that is asked for."""
         asked = self.given.placements or tuple(self.bundle.placement)
         here = [name for name in action.placements if name in asked]
-        return [name for name in here if self.given.channel in self.bundle.placement[name].channels]
+        shown = any(self.given.channel in self.bundle.placement[name].channels for name in here)
+        return shown and bool(action.treatments_on(self.given.channel))
 
     def _active(self, signal: str, purpose: str) -> bool:
         strength = self._signal(signal, purpose)
@@ -90,11 +89,13 @@ class _Moment:
         help_first = self.bundle.help_first
         if not self._signals_known:
             return True
-        observed = any({"behaviour", "interaction"} & {*categories} for categories in self.given.basis.values())
-        if help_first.require_observation and not observed:
+        if help_first.require_observation and not all(self._watched(signal) for signal in self.bundle.signals):
             return True
         friction = [name for name, strength in self._strengths.items() if strength >= help_first.strength]
         return any(self.bundle.signal[name].kind == "friction" for name in friction)
+
+    def _watched(self, signal: SignalDefinition) -> bool:
+        return signal.kind != "friction" or self.bundle.needs[signal.id] <= {*self.given.basis.get(signal.purpose, ())}
 
     def _vulnerable(self) -> bool:
         flags = self.lookup(SAFEGUARDING)("view.vulnerability")
@@ -106,6 +107,12 @@ class _Moment:
         return settle(truth, rule.missing)
 
     # What a rule may see
+
+    @cached_property
+    def _packs(self) -> tuple[Pack, ...]:
+        """The packs that bind this customer; without a jurisdiction, the bank's."""
+        bound = self.given.jurisdictions or (self.bundle.bank.jurisdiction,)
+        return tuple(pack for pack in self.bundle.active_packs if pack.jurisdiction in bound)
 
     @cached_property
     def _signals_known(self) -> bool:
@@ -191,11 +198,12 @@ class _Moment:
         known = CONTACT_CONTROL in self.given.basis and "contact" not in self.given.unavailable
         if (policies or limits) and not known:
             yield CONTACT_UNKNOWN
-        if known and any(self._paused(policy, action) for policy in policies):
-            yield PAUSED
+        for policy in policies:
+            if known and self._paused(policy, action):
+                yield policy.reason.code if policy.reason else CONTACT_PAUSED
         used = {count.limit: count.used for count in self.given.contact.counts}
         if known and any(used.get(limit.id, 0) >= limit.max for limit in limits):
-            yield LIMIT_REACHED
+            yield CONTACT_LIMIT
         if self.bundle.channel[self.given.channel].outbound and self._quiet(action):
             yield QUIET_HOURS
 
@@ -222,21 +230,17 @@ class _Moment:
 
     def _quiet(self, action: Action) -> bool:
         hours = [*self.bundle.channel[self.given.channel].quiet_hours]
-        hours += [one for pack in self.bundle.active_packs for one in pack.quiet_hours]
+        hours += [one for pack in self._packs for one in pack.quiet_hours]
         binding = [
             one for one in hours if self.given.channel in one.channels and action.contact_class not in one.exempt
         ]
-        return any(self._silent(one, zone) for one in binding for zone in self._zones(one))
+        return any(self._silent(one, zone) for one in binding for zone in self._zones)
 
-    def _zones(self, hours: QuietHours) -> list[ZoneInfo]:
-        if "view.time_zone" in self.given.view or hours.jurisdiction is None:
-            return [self._zone]
-        return [
-            ZoneInfo(z)
-            for pack in self.bundle.active_packs
-            if pack.jurisdiction == hours.jurisdiction
-            for z in pack.zones
-        ]
+    @cached_property
+    def _zones(self) -> list[ZoneInfo]:
+        """The customer's zone; unknown, those of the packs that bind, because quiet in any of them is quiet."""
+        named = "view.time_zone" in self.given.view
+        return [ZoneInfo(zone) for pack in self._packs for zone in pack.zones if not named] or [self._zone]
 
     def _silent(self, hours: QuietHours, zone: ZoneInfo) -> bool:
         local = self._local(zone)

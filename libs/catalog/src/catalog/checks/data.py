@@ -19,23 +19,35 @@ DETECTORS = frozenset(
     {
         "buffer_days",
         "days_below",
-        "employer_changed",
+        "goals",
         "idle_cash",
         "income_volatility",
+        "life_events",
         "maturing_amount",
         "maturity_days",
         "missed_payments",
+        "net_flow",
+        "next_maturity",
+        "open_complaint",
+        "recurring_amount",
         "recurring_count",
         "recurring_next",
+        "recurring_payees",
+        "recurring_price_rise_bp",
         "repeated_manual_payments",
         "salary_amount",
-        "salary_cadence_days",
+        "salary_last",
         "salary_next",
-        "subscription_price_change",
+        "salary_payer_changed",
+        "salary_period_days",
         "tenure_days",
+        "top_category",
         "unusual_score",
+        "utilization_bp",
     }
 )
+"""What profile can compute beyond windows; profile refuses a bundle that names another."""
+
 _INPUTS = {
     "add": (2, 16),
     "sub": (2, 2),
