@@ -38,7 +38,6 @@ class Keys:
         self.basis_keys = folder / "basis.vkeys"
         self.tracking_key = folder / "tracking.key"
         self.identifier_key = folder / "identifier.key"
-        self.identifier_key = folder / "identifier.key"
 
     def service_key(self, service: str) -> Path:
         """The private key with which a service calls its siblings."""
