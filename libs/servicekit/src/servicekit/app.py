@@ -20,6 +20,9 @@ Task = Callable[[], Awaitable[None]]
 Check = Callable[[], Awaitable[None]]
 """Raises while the service must not receive traffic."""
 
+Drain = Callable[[], None]
+"""Ends what would otherwise go on for ever, such as open streams; called once, when readiness is withdrawn."""
+
 
 @dataclass(frozen=True, slots=True)
 class Servicer:
@@ -52,4 +55,5 @@ class App:
     subscriptions: Sequence[Subscription] = ()
     tasks: Mapping[str, Task] = field(default_factory=dict)
     checks: Mapping[str, Check] = field(default_factory=dict)
+    on_drain: Sequence[Drain] = ()
     bus: Bus | None = None

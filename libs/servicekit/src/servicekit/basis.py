@@ -221,6 +221,10 @@ class Verifier:
         self._epoch = max(self._epoch, basis.epoch)
         return basis
 
+    def recorded(self, signed: SignedBasis | None) -> Basis:
+        """What a basis of another time says, once its signature holds: for records that are read again, never to act on."""
+        return _authentic(signed, self._keys)
+
     def _remember(self, signed: SignedBasis | None) -> Basis:
         basis = _authentic(signed, self._keys)
         if signed is not None:

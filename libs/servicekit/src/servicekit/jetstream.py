@@ -12,6 +12,7 @@ import itertools
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
@@ -49,6 +50,13 @@ class ConsumerSettings:
 
 
 DEFAULTS = ConsumerSettings()
+
+_POSITION: ContextVar[int] = ContextVar("position")
+
+
+def position() -> int:
+    """The stream's sequence of the message that is being handled; LookupError outside of a handler."""
+    return _POSITION.get()
 
 
 @asynccontextmanager
@@ -93,7 +101,11 @@ async def handle(handlers: dict[str, EventHandler], subscription: Subscription, 
     traceparent = headers.read(message.head).get(headers.TRACEPARENT, b"").decode("ascii", "replace")
     attributes = {telemetry.STREAM: subscription.stream, telemetry.CONSUMER: subscription.durable}
     with telemetry.server_span(telemetry.EVENT_HANDLE, traceparent, {**attributes, telemetry.EVENT_BODY: str(body)}):
-        await handler(envelope)
+        token = _POSITION.set(message.sequence)
+        try:
+            await handler(envelope)
+        finally:
+            _POSITION.reset(token)
 
 
 class Durable:

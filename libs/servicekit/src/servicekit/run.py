@@ -1,7 +1,7 @@
 """How a service runs: `serve` (default), `migrate --phase pre|post`, `check-settings [--env-file F]`.
 
 Serving nests lifetimes: telemetry, what `build` opens, background tasks, intake (calls over NATS and gRPC, events), readiness.
-A signal sets an event and they are left in the opposite order: not ready first, then no intake, the running calls finish, tasks
+A signal sets an event and they are left in the opposite order: not ready first, then `on_drain`, then no intake, the running calls finish, tasks
 stop, pools close, telemetry is flushed. All of it ends within `drain_seconds`.
 """
 
@@ -22,7 +22,7 @@ from typing import Final, NoReturn, TypeVar
 import uvloop
 
 from servicekit import grpc_server, jetstream, logs
-from servicekit.app import App, Check
+from servicekit.app import App, Check, Drain
 from servicekit.auth import FileKeys, ServiceTokenVerifier, TokenVerifier, key_source
 from servicekit.calls import Invoker
 from servicekit.errors import AssentError, DeadlineExceeded
@@ -123,6 +123,7 @@ async def _serve(build: Build[SettingsT], settings: SettingsT, stop: asyncio.Eve
         supervised(app.tasks) as tasks,
         _said("calls finished"),
         intake(app, settings) as server,
+        _drained(app.on_drain),
         _said("not ready"),
         _ready(app, settings, tasks, server),
     ):
@@ -135,6 +136,19 @@ async def _said(message: str) -> AsyncIterator[None]:
     """Log it once what is inside has been left."""
     yield
     logger.info(message)
+
+
+@asynccontextmanager
+async def _drained(callbacks: Sequence[Drain]) -> AsyncIterator[None]:
+    """Tell what would go on for ever to end, before its calls are waited for; one that fails keeps no other from it."""
+    try:
+        yield
+    finally:
+        for callback in callbacks:
+            try:
+                callback()
+            except Exception:
+                logger.exception("what was to end on draining failed")
 
 
 def _stop_on_signals(drain_seconds: float) -> asyncio.Event:

@@ -37,6 +37,7 @@ VERDICT: Final = "assent.verdict"
 TASK: Final = "assent.task"
 CHECK: Final = "assent.check"
 STAGE: Final = "assent.stage"
+STAGE_OUTCOME: Final = "assent.stage.outcome"
 DEGRADATION: Final = "assent.degradation"
 CHANNEL: Final = "assent.channel"
 PLACEMENT: Final = "assent.placement"
@@ -52,7 +53,7 @@ COUNT: Final = "assent.count"
 ATTRIBUTES: Final = frozenset(
     {RPC_SYSTEM, RPC_METHOD, RPC_STATUS, REASON, CALLER_SERVICE, STREAM, PARTITION, CONSUMER, EVENT_BODY, VERDICT, TASK}
     | {CHECK, STAGE, DEGRADATION, CHANNEL, PLACEMENT, ACTION_KIND, SIGNAL_KIND, OUTCOME_KIND, BUNDLE, SNAPSHOT}
-    | {DECISION_ID, SUBJECT_HASH, COUNT}
+    | {DECISION_ID, SUBJECT_HASH, COUNT, STAGE_OUTCOME}
 )
 
 # Spans; a served call's span has its method's name, as the contract gives it
@@ -91,6 +92,7 @@ PARTITIONS_OWNED: Final = Metric("assent.partitions.owned", "gauge", "{partition
 TASK_RESTARTS: Final = Metric("assent.task.restarts", "counter", "{restart}", "Background tasks that crashed")
 READY: Final = Metric("assent.ready", "gauge", "1", "1 while this replica takes traffic")
 DECISIONS: Final = Metric("assent.decisions", "counter", "{decision}", "Decisions answered")
+DECISION_DURATION: Final = Metric("assent.decision.duration", "histogram", "s", "Time to a recorded decision")
 DEGRADATIONS: Final = Metric(
     "assent.degradations", "counter", "{decision}", "Decisions that had to leave something out"
 )
@@ -113,6 +115,7 @@ METRICS: Final = {
             READY,
         ),
         *(TASK_RESTARTS, DECISIONS, DEGRADATIONS, STAGE_DURATION, LEDGER_ENTRIES, SIGNALS_CHANGED, OUTCOMES),
+        DECISION_DURATION,
     )
 }
 

@@ -219,3 +219,11 @@ def test_a_purpose_that_rests_on_two_grants_allows_the_categories_of_both():
     basis = verify(signed_body(allowed=[first, second]), KEYS, **RIGHT)
 
     assert basis.pairs == {("offers", "behaviour"), ("offers", "holding")}
+
+
+def test_a_recorded_basis_is_read_long_after_its_end_and_only_with_its_signature():
+    verifier = Verifier(KEYS, ledger="harbour")
+
+    assert verifier.recorded(SIGNED).subject == "s1"
+    with pytest.raises(Forbidden):
+        verifier.recorded(SignedBasis(SIGNED.body + b" ", SIGNED.key_id, SIGNED.signature))

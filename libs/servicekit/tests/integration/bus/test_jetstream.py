@@ -11,7 +11,7 @@ from assent.events.v1.consent_pb2 import ConsentNarrowed
 from assent.events.v1.envelope_pb2 import DeadLetter, Envelope
 from servicekit import errors
 from servicekit.app import Subscription
-from servicekit.jetstream import ConsumerSettings, consume
+from servicekit.jetstream import ConsumerSettings, consume, position
 from servicekit.nats import connect
 from servicekit.streams import STREAMS, ensure_streams, subject
 
@@ -124,6 +124,23 @@ async def test_a_handled_event_is_acknowledged(bus, clean, until):
         await until(lambda: settled(bus, subscriptions))
 
     assert seen == [envelope.event_id for envelope in sent]
+
+
+@pytest.mark.parametrize("every_replica", [False, True])
+async def test_a_handler_knows_where_in_the_stream_its_message_is(bus, clean, until, every_replica):
+    seen = {}
+
+    async def handler(envelope):
+        await asyncio.sleep(0)
+        seen[envelope.event_id] = position()
+
+    async with consume(bus, subscribed(handler, every_replica=every_replica), FAST):
+        acks = [(e, await bus.publish(subject("consent", e.key), e)) for e in map(an_envelope, "abc")]
+        await until(lambda: len(seen) == 3)
+
+    assert seen == {envelope.event_id: ack.sequence for envelope, ack in acks}
+    with pytest.raises(LookupError):
+        position()
 
 
 async def test_a_body_that_nobody_handles_is_acknowledged(bus, clean, until):

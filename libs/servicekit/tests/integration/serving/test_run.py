@@ -35,8 +35,19 @@ async def test_sigterm_leaves_readiness_first_and_finishes_the_running_call(tiny
 
         assert (await call).subject_id == "tiny"
     assert await tiny.ended() == 0
-    said = ["pool opened", "ready", "stopping", "not ready", "call answered", "calls finished"]
+    said = ["pool opened", "ready", "stopping", "not ready", "draining", "call answered", "calls finished"]
     assert tiny.messages() == [*said, "task stopped", "pool closed", "closed"]
+
+
+async def test_a_callback_that_fails_to_drain_keeps_no_other_from_it(tiny):
+    await tiny.start()
+    await until(tiny.ready, timeout=20)
+    (tiny.folder / "drain-fails").touch()
+    tiny.terminate()
+
+    assert await tiny.ended() == 0
+    assert "draining" in tiny.messages()
+    assert "4711" not in (tiny.folder / "log").read_text()
 
 
 async def test_a_call_that_does_not_end_is_cut_off_within_the_drain_time(tiny):

@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -46,6 +47,12 @@ class Tiny(rpc.ProfileServiceServicer):
         return pb.ResolveSubjectResponse(subject_id="tiny")
 
 
+def fail_to_drain(folder: Path) -> None:
+    if (folder / "drain-fails").exists():
+        message = "the stream of account 4711"
+        raise RuntimeError(message)
+
+
 @asynccontextmanager
 async def build(settings: Settings) -> AsyncIterator[App]:
     folder = settings.folder
@@ -82,6 +89,7 @@ async def build(settings: Settings) -> AsyncIterator[App]:
             servicers=[Servicer(rpc.add_ProfileServiceServicer_to_server, Tiny(folder))],
             tasks={"loop": loop},
             checks={"dependency": dependency},
+            on_drain=[partial(fail_to_drain, folder), partial(logger.info, "draining")],
         )
         if settings.with_bus:
             bus = await opened.enter_async_context(connect(settings.nats, settings.service))
