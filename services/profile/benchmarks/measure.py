@@ -1,3 +1,4 @@
+# ruff: noqa: INP001, S311, T201  # a script that prints, with dice that decide nothing
 """Measures the profile on this machine: `python services/profile/benchmarks/measure.py`. Rates are per process, on one core each.
 
 The pure fold, the fold with PostgreSQL at batch 500, the view of 60 fields in process with and without the database, and how the
@@ -14,21 +15,25 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from assent.events.v1.bank_pb2 import Balance, BankEvent, Transaction
 from assent.events.v1.envelope_pb2 import Envelope
 from catalog.loading import load_bundle
 from profile_service.catalogue import Plan, plan
 from profile_service.domain.facts import DAY_MS
 from profile_service.domain.fold import Row, add, segment_of
-from profile_service.domain.history import history
-from profile_service.domain.view import view
+from profile_service.domain.identity import Known
 from profile_service.folding import Folding
-from profile_service.handlers import HORIZON_DAYS, recorded
+from profile_service.handlers import Asked, get_view, recorded
+from profile_service.ports import Held
 from profile_service.rpc import view_message
 from profile_service.store import PostgresDirectory, PostgresProfiles
 from profile_service.translation import fact
-from servicekit import postgres
+from servicekit import basis, postgres
+from servicekit.clock import FixedClock
 from servicekit.partitions import partition_of
+from servicekit.vkeys import verifier_key
 from testkit.databases import Databases
 from testkit.platform import running_platform
 
@@ -63,11 +68,12 @@ def an_event(dice: random.Random, number: int, days: int) -> BankEvent:
             )
         )
         return event
-    direction, kind = dice.choice(KINDS)
+    peer = int(dice.paretovariate(1)) % 40
+    direction, kind = KINDS[peer % len(KINDS)]
     event.transaction.CopyFrom(
         Transaction(
             account="a1", direction=direction, kind=kind, amount_minor=dice.randrange(10**5), currency="EUR", channel="pos",
-            merchant=f"m{dice.randrange(40)}", merchant_category=dice.choice(("groceries", "restaurant", "airline", "rail")),
+            merchant=f"m{peer}", merchant_category=("groceries", "restaurant", "airline", "rail")[peer % 4],
             booking_date="2024-10-04", value_date="2024-10-04",
         )
     )  # fmt: skip
@@ -120,44 +126,76 @@ def percentile(times: Sequence[float], share: float) -> str:
     return f"{sorted(times)[int(len(times) * share)] * 1000:.2f} ms"
 
 
+class Timed:
+    """Profiles that remember when they had answered."""
+
+    def __init__(self, profiles: PostgresProfiles) -> None:
+        self._profiles = profiles
+        self.answered = 0.0
+
+    async def held(self, subject: str, first_segment: int, last_segment: int) -> Held | None:
+        """As the profiles."""
+        held = await self._profiles.held(subject, first_segment, last_segment)
+        self.answered = time.perf_counter()
+        return held
+
+
+class Always:
+    """A catalog of one plan."""
+
+    def __init__(self, made: Plan) -> None:
+        self._made = made
+
+    async def plan(self, _digest: str) -> Plan:
+        """The plan."""
+        return self._made
+
+
 async def views(
-    pool: postgres.Pool, subjects: Sequence[str], made: Plan, count: int = 2_000
+    pool: postgres.Pool, subjects: Sequence[str], made: Plan, *, remember: int, count: int = 2_000
 ) -> tuple[list[float], list[float]]:
-    """Times of a whole view and of its part without the database, in seconds."""
-    profiles, whole, computed = PostgresProfiles(pool), [], []
-    fields = list(made.fields.values())
-    for number in range(count):
+    """Times of GetView in process, from its basis to its bytes, and of its part behind the database; seconds."""
+    profiles, whole, computed = Timed(PostgresProfiles(pool, remember=remember)), [], []
+    key = Ed25519PrivateKey.generate()
+    vkey, clock = verifier_key("harbour", key.public_key()), FixedClock(NOW * 1000)
+    verifier = basis.Verifier(basis.public_keys([vkey]), ledger=basis.ledger_id("harbour"))
+    bases = {subject: a_basis(subject, key, vkey.key_id) for subject in subjects}
+    for number in range(-len(subjects), count):
+        subject = subjects[number % len(subjects)]
         began = time.perf_counter()
-        held = await profiles.held(
-            subjects[number % len(subjects)], segment_of(NOW - HORIZON_DAYS * DAY_MS), segment_of(NOW)
-        )
-        read = time.perf_counter()
-        assert held is not None
-        known = history(next(iter(held.rows.values())))
-        view_message(
-            view(fields, lambda field: field.read(known, NOW), CATEGORIES, now_ms=NOW, position=1)
-        ).SerializeToString()  # noqa: B023
+        asked = Asked(bases[subject], subject, "app")
+        found = await get_view(asked, verifier=verifier, profiles=profiles, catalog=Always(made), clock=clock)
+        view_message(found).SerializeToString()
         done = time.perf_counter()
-        whole.append(done - began)
-        computed.append(done - read)
+        assert len(found.given) > 20
+        if number >= 0:
+            whole.append(done - began)
+            computed.append(done - profiles.answered)
     return whole, computed
+
+
+def a_basis(subject: str, key: Ed25519PrivateKey, kid: str) -> basis.SignedBasis:
+    """All categories for one purpose."""
+    allowed = [{"purpose": "payments", "categories": sorted(CATEGORIES["payments"]), "basis": "consent", "support": 1}]
+    body = {
+        "v": 1, "ledger": basis.ledger_id("harbour"), "epoch": 1, "index": 1, "subject": subject, "members": [subject],
+        "channel": "app", "recipient": "self", "regimes": [], "registry": "sha256:0", "at": NOW * 1000,
+        "not_after": NOW * 1000 + 10_000_000, "kid": kid, "denied": [], "allowed": allowed,
+    }  # fmt: skip
+    return basis.sign(body, key, kid)
 
 
 def sixty(made: Plan) -> Plan:
     """Sixty fields: those of the example bank, and some of them twice."""
-    names = list(made.fields)
-    return Plan(
-        {f"{name}.{n}" if n else name: made.fields[name] for n in (0, 1) for name in names}
-        if len(names) < 60
-        else made.fields
-    )
+    twice = {f"{name}.{n}" if n else name: made.fields[name] for n in (0, 1) for name in made.fields}
+    return Plan(dict(list(twice.items())[:60]), made.matcher)
 
 
 async def main() -> None:
     """Print the figures."""
     print(f"pure fold, batch 500: {pure_fold():,.0f} events/s")
     made = plan(load_bundle(ROOT / "examples" / "harbour-bank" / "catalog"))
-    fields = Plan(dict(sorted(sixty(made).fields.items())[:60]))
+    fields = sixty(made)
     with running_platform() as platform:
         database = await Databases(platform.postgres).fresh("profile")
         async with postgres.pool(database.settings) as pool:
@@ -170,21 +208,18 @@ async def main() -> None:
                     f"fold with PostgreSQL, batch 500, {size:,} subjects: {wall:,.0f} events/s, {cpu:,.0f} per CPU second of the process"
                 )
             few = [str(uuid.uuid4()) for _ in range(20)]
-            directory = PostgresDirectory(pool)
-            async with postgres.transaction(pool) as tx:
-                from profile_service.store import _add_subjects  # noqa: PLC0415
-
-                await _add_subjects(tx, few, now_us=1)
-            del directory
+            wanted = {Known("customer_number", one.encode()): one for one in few}
+            await PostgresDirectory(pool).create(wanted, now_us=1)
             folding, lots = Folding(pool), {}
             for number, one in enumerate(envelopes(few, 16_000, 390, 9), first):
                 lots.setdefault(partition_of(one.key), []).append((number, one, 0))
             await asyncio.gather(*(folding.apply(partition, 1, lot) for partition, lot in lots.items()))
-            await views(pool, few, fields, 200)
-            whole, computed = await views(pool, few, fields)
-            print(
-                f"view of {len(fields.fields)} fields, 800 events of 390 days: p50 {percentile(whole, 0.5)}, p99 {percentile(whole, 0.99)}; without the database p50 {percentile(computed, 0.5)}, p99 {percentile(computed, 0.99)}"
-            )
+            for what, remember in (("changed since", 0), ("read before", 256)):
+                whole, computed = await views(pool, few, fields, remember=remember)
+                print(
+                    f"GetView of {len(fields.fields)} fields, 800 events of 390 days, {what}: p50 {percentile(whole, 0.5)}, "
+                    f"p99 {percentile(whole, 0.99)}; behind the database p50 {percentile(computed, 0.5)}, p99 {percentile(computed, 0.99)}"
+                )
 
 
 if __name__ == "__main__":

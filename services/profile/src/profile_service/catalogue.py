@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from catalog.expression import ExpressionInvalid, attributes, evaluate, parse
@@ -15,7 +15,7 @@ from catalog.model.data import Feature as DeclaredFeature
 from catalog.values import BOOL, STRING, Missing, Value, ValueType
 from profile_service.domain.detectors import DETECTORS, detect, open_holdings
 from profile_service.domain.facts import DAY_MS, FIELDS, MEASURES, main_measure
-from profile_service.domain.features import Feature, Matches, Reading, compute
+from profile_service.domain.features import Feature, Matcher, Matches, Reading, compute
 from profile_service.domain.history import History
 from profile_service.domain.view import Declared, Read
 
@@ -32,13 +32,27 @@ class Plan:
     """The fields of a bundle that profile serves, sorted by name."""
 
     fields: Mapping[str, Declared]
+    matcher: Matcher = field(default_factory=lambda: Matcher(()))
+
+    def prepare(self, history: History) -> None:
+        """Find the series of all features at once, before the fields are read."""
+        self.matcher.prepare(history)
 
 
 def plan(bundle: Bundle) -> Plan:
     """How to compute each `view.*` field; one that this code cannot compute stays declared and is served as unknown."""
+    features = {one.id: feature for one in bundle.features if one.id.startswith(VIEW) and (feature := _try(one))}
     fields = [_attribute(one) for one in bundle.attributes if one.id.startswith(VIEW)]
-    fields += [_feature(one) for one in bundle.features if one.id.startswith(VIEW)]
-    return Plan({one.id: one for one in sorted(fields, key=lambda one: one.id)})
+    fields += [_feature(one, features.get(one.id)) for one in bundle.features if one.id.startswith(VIEW)]
+    return Plan({one.id: one for one in sorted(fields, key=lambda one: one.id)}, Matcher(features.values()))
+
+
+def _try(one: DeclaredFeature) -> Feature | None:
+    try:
+        return _compiled(one)
+    except (KeyError, ValueError, ExpressionInvalid) as error:
+        logger.warning("the feature %s cannot be computed here: %s", one.id, type(error).__name__)
+        return None
 
 
 def _declared(one: Attribute | DeclaredFeature, read: Read) -> Declared:
@@ -114,12 +128,8 @@ def _flags(history: History, now_ms: int) -> Reading | None:
     return Reading(flags, min(history.newest_ms, now_ms)) if history.newest_ms else None
 
 
-def _feature(one: DeclaredFeature) -> Declared:
-    try:
-        return _declared(one, _reader(_compiled(one)))
-    except (KeyError, ValueError, ExpressionInvalid) as error:
-        logger.warning("the feature %s cannot be computed here: %s", one.id, type(error).__name__)
-        return _declared(one, _unknown)
+def _feature(one: DeclaredFeature, feature: Feature | None) -> Declared:
+    return _declared(one, _reader(feature) if feature else _unknown)
 
 
 def _reader(feature: Feature) -> Read:

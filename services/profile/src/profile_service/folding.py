@@ -80,8 +80,7 @@ class Folding:
     async def _commit(self, lots: Sequence[Lot]) -> None:
         async with transaction(self._pool) as tx:
             lots, starts = await _unfenced(tx, lots)
-            news = [(seq, envelope) for lot in lots for seq, envelope, _ in lot.facts if seq > starts[lot.partition]]
-            await _fold(tx, [envelope for _, envelope in news])
+            await _fold(tx, [fact for lot in lots for fact in lot.facts if fact[0] > starts[lot.partition]])
             await _advance(tx, lots, starts)
 
 
@@ -115,30 +114,34 @@ async def _advance(tx: Connection, lots: Sequence[Lot], starts: Mapping[int, int
         )
 
 
-async def _fold(tx: Connection, envelopes: Sequence[Envelope]) -> None:
-    owners = _owners(envelopes)
+async def _fold(tx: Connection, facts: Sequence[Numbered]) -> None:
+    owners = _owners(facts)
     if not owners:
         return
     added = {row["event_key"] async for row in sql.add_events(tx, keys=[said.key for said in owners])}
-    buried = {row["subject_id"] async for row in sql.buried(tx, ids=list(set(owners.values())))}
-    by_subject: dict[str, list[Fact]] = {}
-    for said, owner in owners.items():
+    ids = list({owner for owner, _ in owners.values()})
+    buried = {row["subject_id"] async for row in sql.buried(tx, ids=ids)}
+    versions, by_subject = dict[str, int](), dict[str, list[Fact]]()
+    for said, (owner, sequence) in owners.items():
         if said.key in added and owner not in buried:
             by_subject.setdefault(owner, []).append(said)
-    await _rewrite(tx, by_subject)
+            versions[owner] = max(sequence, versions.get(owner, 0))
+    await _rewrite(tx, by_subject, versions)
 
 
-def _owners(envelopes: Sequence[Envelope]) -> dict[Fact, str]:
-    """Whose each fact is; an event that comes twice counts where it came first."""
-    owned = {event_key(one.event_id): one for one in reversed(envelopes) if _is_bank_event(one)}
-    return {fact(one.bank_event.event): one.bank_event.subject_id for one in owned.values()}
+def _owners(facts: Sequence[Numbered]) -> dict[Fact, tuple[str, int]]:
+    """Whose each fact is, and its sequence; an event that comes twice counts where it came first."""
+    owned = {
+        event_key(one.bank_event.event.event_id): (seq, one) for seq, one, _ in reversed(facts) if _is_bank_event(one)
+    }
+    return {fact(one.bank_event.event): (one.bank_event.subject_id, seq) for seq, one in owned.values()}
 
 
 def _is_bank_event(envelope: Envelope) -> bool:
     return envelope.WhichOneof("body") == "bank_event"
 
 
-async def _rewrite(tx: Connection, facts: Mapping[str, Sequence[Fact]]) -> None:
+async def _rewrite(tx: Connection, facts: Mapping[str, Sequence[Fact]], versions: Mapping[str, int]) -> None:
     """Load the rows that these facts touch, fold, and write them."""
     wanted = sorted({(owner, row) for owner, said in facts.items() for one in said for row in touched(one)})
     if not wanted:
@@ -152,7 +155,8 @@ async def _rewrite(tx: Connection, facts: Mapping[str, Sequence[Fact]]) -> None:
         for one in said:
             add(state[owner], one)
     bodies = [_dumps(state[owner][segment]) for owner, segment in wanted]
-    await sql.store_rows(tx, ids=ids, segments=segments, bodies=bodies)
+    stamps = [versions[owner] for owner in ids]
+    await sql.store_rows(tx, ids=ids, segments=segments, versions=stamps, bodies=bodies)
 
 
 _dumps: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False).encode

@@ -6,6 +6,7 @@ import enum
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from assent.events.v1.bank_pb2 import BankEvent, BankEventRecorded
 from assent.events.v1.envelope_pb2 import Envelope
@@ -217,13 +218,20 @@ async def get_view(asked: Asked, *, verifier: Verifier, profiles: Profiles, cata
     """The fields that the basis covers. The basis is looked at before anything is read."""
     now_us = clock.now_us()
     basis = verifier.verify(asked.basis, now_us=now_us, subject=asked.subject, channel=asked.channel)
-    fields = chosen(await catalog.plan(asked.bundle_digest), asked.attributes)
+    plan = await catalog.plan(asked.bundle_digest)
+    fields = chosen(plan, asked.attributes)
     now_ms = asked.now_ms or now_us // 1000
     held = await profiles.held(asked.subject, segment_of(now_ms - HORIZON_DAYS * _DAY_MS), segment_of(now_ms))
     known = read(held, basis.members)
+    plan.prepare(known)
+    day = now_ms // _DAY_MS if known.newest_ms <= now_ms else None
 
     def reading(field: Declared) -> Reading | None:
-        return field.read(known, now_ms)
+        """Nothing of a history that ends before now depends on more of now than the day."""
+        key = (field.read, day)
+        if day is None or key not in known.memo:
+            known.memo[key] = field.read(known, now_ms)
+        return cast("Reading | None", known.memo[key])
 
     return view(fields, reading, basis.allowed, now_ms=now_ms, position=held.who.position if held else 0)
 
@@ -241,10 +249,18 @@ def chosen(plan: Plan, attributes: Sequence[str]) -> list[Declared]:
 
 def read(held: Held | None, allowed: frozenset[str]) -> History:
     """The history of all members that the basis speaks of: what is not in it was merged after, and is left out."""
-    rows: dict[int, Row] = {}
-    parts = [part for member, part in held.rows.items() if member in allowed] if held else []
+    if held is None:
+        return history({})
+    members = allowed.intersection(held.rows)
+    if members not in held.memo:
+        held.memo[members] = _history([held.rows[member] for member in sorted(members)])
+    return cast("History", held.memo[members])
+
+
+def _history(parts: Sequence[Mapping[int, Row]]) -> History:
     if len(parts) == 1:
         return history(parts[0])
+    rows: dict[int, Row] = {}
     for part in parts:
         union(rows, dict(part))
     return history(rows)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from assent.events.v1.envelope_pb2 import Envelope
 from profile_service.catalogue import Plan
@@ -25,10 +25,11 @@ class Members:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The rows of each member that were asked for."""
+    """The rows of each member that were asked for. `memo` lives as long as these rows do: what is computed from them alone."""
 
     who: Members
     rows: Mapping[str, Mapping[int, Row]]
+    memo: dict[object, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 class Directory(Protocol):

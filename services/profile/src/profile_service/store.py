@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 from assent.events.v1.envelope_pb2 import Envelope
 from assent.events.v1.profile_pb2 import SubjectsLinked
@@ -48,9 +50,7 @@ class PostgresDirectory:
         """Whom this id stands for; None for an unknown or erased one."""
         async with connection(self._pool) as tx:
             rows = [row async for row in sql.members(tx, subject_id=subject)]
-        if not rows:
-            return None
-        return Members(rows[0]["subject_id"], tuple(sorted(row["subject_id"] for row in rows)), rows[0]["position"])
+        return _members(rows) if rows else None
 
     async def link(self, linking: Linking, seen: Sequence[Known], survivor: str, note: Note) -> None:
         """Apply a decision if nothing it rests on has changed since it was taken; Conflict otherwise."""
@@ -146,11 +146,61 @@ async def _absorb(tx: Connection, absorbed: str, survivor: str, note: Note) -> N
     await outbox.add(tx, announced, stream_subject("profile", survivor))
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What was read of a subject, for which segments, and the newest version in it."""
+
+    held: Held
+    span: tuple[int, int]
+    version: int
+
+
+class Shelf:
+    """Rows of the subjects that were read last, parsed. Only of subjects without merges: versions grow per subject."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._kept: OrderedDict[str, Kept] = OrderedDict()
+
+    def get(self, subject: str, span: tuple[int, int]) -> Kept | None:
+        """What is kept of the subject for these segments."""
+        kept = self._kept.get(subject)
+        if kept is None or kept.span != span:
+            return None
+        self._kept.move_to_end(subject)
+        return kept
+
+    def keep(self, subject: str, span: tuple[int, int], kept: Kept | None, found: Sequence[Any]) -> Held:
+        """The rows as they are now: those that came, and of those that did not change what is kept."""
+        who = _members(found)
+        if kept and not any(row["body"] for row in found):
+            return replace(kept.held, who=who)
+        rows: dict[str, dict[int, Row]] = {member: {} for member in who.members}
+        for member, _, segment, _, body in found:
+            if segment is not None:
+                rows[member][segment] = json.loads(body) if body else kept.held.rows[member][segment] if kept else {}
+        held = Held(who, rows)
+        if len(rows) == 1:
+            self._put(subject, Kept(held, span, max(row["version"] or 0 for row in found)))
+        return held
+
+    def _put(self, subject: str, kept: Kept) -> None:
+        self._kept[subject] = kept
+        if len(self._kept) > self._size:
+            self._kept.popitem(last=False)
+
+
+def _members(rows: Sequence[Any]) -> Members:
+    ids = tuple(sorted({row["subject_id"] for row in rows}))
+    return Members(rows[0]["subject_id"], ids, rows[0]["position"])
+
+
 class PostgresProfiles:
     """What was folded, and which events it was folded from."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, *, remember: int = 256) -> None:
         self._pool = pool
+        self._shelf = Shelf(remember)
 
     async def known(self, keys: Sequence[bytes]) -> frozenset[bytes]:
         """Those of the keys that were folded before."""
@@ -158,23 +208,21 @@ class PostgresProfiles:
             return frozenset([row["event_key"] async for row in sql.known_events(tx, keys=keys)])
 
     async def held(self, subject: str, first_segment: int, last_segment: int) -> Held | None:
-        """The registers and the segments of the subject and its members; None for an unknown subject."""
+        """The registers and the segments of the subject and its members; None for an unknown subject.
+
+        What is remembered is used only after the database has said, in this call, which rows have changed since.
+        """
+        span = (first_segment, last_segment)
+        kept = self._shelf.get(subject, span)
+        found = await self._rows(subject, span, kept.version if kept else 0)
+        if kept and {row["subject_id"] for row in found} != set(kept.held.rows):
+            kept, found = None, await self._rows(subject, span, 0)
+        return self._shelf.keep(subject, span, kept, found) if found else None
+
+    async def _rows(self, subject: str, span: tuple[int, int], known: int) -> list[Any]:
         async with connection(self._pool) as tx:
-            found = [
-                row
-                async for row in sql.held(
-                    tx, subject_id=subject, first_segment=first_segment, last_segment=last_segment
-                )
-            ]
-        if not found:
-            return None
-        rows: dict[str, dict[int, Row]] = {}
-        for member, _, segment, body in found:
-            parts = rows.setdefault(member, {})
-            if body is not None:
-                parts[segment] = json.loads(body)
-        first = found[0]
-        return Held(Members(first["subject_id"], tuple(sorted(rows)), first["position"]), rows)
+            asked = sql.held(tx, subject_id=subject, first_segment=span[0], last_segment=span[1], known=known)
+            return [row async for row in asked]
 
     async def position(self, partition: int) -> int:
         """How far a partition was folded."""

@@ -212,7 +212,6 @@ async def test_an_event_is_visible_soon_after_it_was_accepted(bank):
         await until(lambda: _sees(bank, subject, expected), every=0.002)  # noqa: B023
         times.append(time.perf_counter() - began)
 
-    print(f"event to visible: p50 {sorted(times)[15] * 1000:.0f} ms, worst of 30 {max(times) * 1000:.0f} ms")
     assert max(times) < 2
 
 

@@ -69,11 +69,3 @@ def cadence(payments: Sequence[Payment]) -> Cadence | None:
         newest=last.amount,
         earlier=newest[-2].amount,
     )
-
-
-def daily(payments: Sequence[Payment]) -> list[Payment]:
-    """One payment per day, in order."""
-    days: dict[int, int] = {}
-    for day, amount in payments:
-        days[day] = days.get(day, 0) + amount
-    return [Payment(day, days[day]) for day in sorted(days)]

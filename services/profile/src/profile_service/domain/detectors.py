@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
-from profile_service.domain.cadence import Cadence, Payment, cadence, daily, median
+from profile_service.domain.cadence import Cadence, Payment, cadence, median
 from profile_service.domain.facts import DAY_MS, FIELDS
 from profile_service.domain.features import Feature, Reading, Window, levels, matching, total, window
 from profile_service.domain.fold import LAST, SUM
@@ -28,12 +28,12 @@ def _field(series: Series, name: str) -> str:
     return series.fields[_TRANSACTION[name]]
 
 
-def _amount(bucket: list[int]) -> int:
-    return bucket[LAST] if len(bucket) == 3 else bucket[SUM]
-
-
 def _payments(series: Iterable[Series], at: Window) -> list[Payment]:
-    return daily([Payment(day, _amount(bucket)) for one in series for day, bucket in one.within(0, at.last)])
+    days: dict[int, int] = {}
+    for one in series:
+        for day, bucket in one.within(0, at.last):
+            days[day] = days.get(day, 0) + (bucket[LAST] if len(bucket) == 3 else bucket[SUM])
+    return [Payment(day, days[day]) for day in sorted(days)]
 
 
 def _day_reading(day: int, last: int) -> Reading:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from profile_service.domain.facts import DAY_MS, FIELDS, LEVELS
 from profile_service.domain.fold import AT, COUNT, LAST, MAX, MIN, SUM, TIE, Bucket
@@ -23,9 +24,9 @@ class Reading(NamedTuple):
     as_of_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Feature:
-    """A declared feature. `matches` takes a series' fields; `by` is the place of a field among them."""
+    """A declared feature. `matches` takes a series' fields; `by` is the place of a field among them. Equal only to itself."""
 
     id: str
     kind: str
@@ -96,20 +97,67 @@ def window(days: int, now_ms: int) -> Window:
 
 def matching(history: History, feature: Feature, measure: str | None = None) -> list[Series]:
     """The series that the feature reads."""
+    if measure is None or measure == feature.measure:
+        prepared = history.memo.get(feature)
+        if prepared is not None:
+            return cast("list[Series]", prepared)
     found = history.of(feature.kind, feature.measure if measure is None else measure)
     return [series for series in found if feature.fits(series)]
 
 
+class Matcher:
+    """Finds the series of many features in one pass: which features a series is for is learned once per key."""
+
+    def __init__(self, features: Iterable[Feature]) -> None:
+        self._features = list(features)
+        self._learned: dict[str, tuple[Feature, ...]] = {}
+
+    def prepare(self, history: History) -> None:
+        """Let `matching` answer from the history's memo."""
+        if self in history.memo:
+            return
+        found: dict[Feature, list[Series]] = {feature: [] for feature in self._features}
+        for head, series in history.series.items():
+            for one in series:
+                learned = self._learned.get(one.key)
+                for feature in self._learn(head, one) if learned is None else learned:
+                    found[feature].append(one)
+        for feature, ours in found.items():
+            history.memo[feature] = ours
+        history.memo[self] = True
+
+    def _learn(self, head: tuple[str, str], series: Series) -> tuple[Feature, ...]:
+        if len(self._learned) >= REMEMBERED:
+            self._learned.clear()
+        wanted = [one for one in self._features if (one.kind, one.measure) == head and one.fits(series)]
+        self._learned[series.key] = tuple(wanted)
+        return self._learned[series.key]
+
+
 def total(series: list[Series], first: int, last: int) -> Total | None:
-    """All buckets of these days added up; None when there is none."""
-    count = amount = 0
-    low, high, latest = 0, 0, (-1, 0, 0)
-    for one in series:
-        for day, bucket in one.within(first, last):
-            n, added, least, most = _numbers(bucket)
-            low, high = (least, most) if not count else (min(low, least), max(high, most))
-            count, amount = count + n, amount + added
-            latest = max(latest, (day * DAY_MS + bucket[AT], bucket[TIE], bucket[LAST]))
+    """All buckets of these days added up; None when there is none. The hot loop of a view, hence without calls."""
+    count = amount = low = high = 0
+    latest = (-1, 0, 0)
+    for _key, _fields, days, buckets in series:
+        if not days or days[-1] < first:
+            continue
+        start, end = bisect_left(days, first), bisect_right(days, last)
+        if start == end:
+            continue
+        if not count:
+            low = high = buckets[start][LAST]
+        for bucket in buckets[start:end]:
+            if len(bucket) == 3:
+                n, added = 1, bucket[LAST]
+                least = most = added
+            else:
+                _, _, _, n, added, least, most = bucket
+            count += n
+            amount += added
+            low = min(low, least)
+            high = max(high, most)
+        newest = buckets[end - 1]
+        latest = max(latest, (days[end - 1] * DAY_MS + newest[AT], newest[TIE], newest[LAST]))
     return Total(count, amount, low, high, latest) if count else None
 
 

@@ -55,9 +55,10 @@ JOIN partition AS p ON p.partition = m.partition
 WHERE s.subject_id = :subject_id::uuid
 ORDER BY m.survivor NULLS FIRST, m.subject_id;
 
--- name: held(subject_id, first_segment, last_segment)
--- As `members`, with each member's registers and the segments asked for; one row at least for each member.
-SELECT m.subject_id::text AS subject_id, p.position, f.segment, f.body
+-- name: held(subject_id, first_segment, last_segment, known)
+-- As `members`, with each member's registers and the segments asked for, without the body of a row that has not changed since `known`;
+-- one row at least for each member.
+SELECT m.subject_id::text AS subject_id, p.position, f.segment, f.version, CASE WHEN f.version > :known::bigint THEN f.body END AS body
 FROM subject AS s
 JOIN subject AS m ON m.subject_id = coalesce(s.survivor, s.subject_id) OR m.survivor = coalesce(s.survivor, s.subject_id)
 JOIN partition AS p ON p.partition = m.partition
@@ -104,12 +105,12 @@ SELECT asked.place, f.body
 FROM unnest(:ids::uuid [], :segments::integer []) WITH ORDINALITY AS asked (subject_id, segment, place)
 JOIN fold AS f ON f.subject_id = asked.subject_id AND f.segment = asked.segment;
 
--- name: store_rows(ids, segments, bodies)!
+-- name: store_rows(ids, segments, versions, bodies)!
 -- Write rows, new or changed.
-INSERT INTO fold (subject_id, segment, body)
-SELECT new.subject_id, new.segment, new.body
-FROM unnest(:ids::uuid [], :segments::integer [], :bodies::text []) AS new (subject_id, segment, body)
-ON CONFLICT (subject_id, segment) DO UPDATE SET body = excluded.body;
+INSERT INTO fold (subject_id, segment, version, body)
+SELECT new.subject_id, new.segment, new.version, new.body
+FROM unnest(:ids::uuid [], :segments::integer [], :versions::bigint [], :bodies::text []) AS new (subject_id, segment, version, body)
+ON CONFLICT (subject_id, segment) DO UPDATE SET body = excluded.body, version = excluded.version;
 
 -- name: advance(partitions, positions, epochs)!
 -- The partitions were folded this far.

@@ -3,6 +3,7 @@ CREATE SCHEMA profile;
 CREATE TABLE profile.fold (
     subject_id uuid NOT NULL,
     segment integer NOT NULL,
+    version bigint NOT NULL,
     body text NOT NULL
 )
 WITH (fillfactor='70');

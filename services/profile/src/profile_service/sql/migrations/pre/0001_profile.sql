@@ -38,10 +38,12 @@ INSERT INTO partition (partition) SELECT generate_series(0, 63);
 -- Events that were folded, by a digest of their id: what makes a repeat harmless after the stream has forgotten it.
 CREATE TABLE folded_event (event_key bytea PRIMARY KEY);
 
--- The fold: rows of 32 days, and one (-1) with the registers. Room is left in pages, so that a new version stays in its page.
+-- The fold: rows of 32 days, and one (-1) with the registers. `version` is the stream sequence that changed the row last; it grows
+-- with every change of a subject. Room is left in pages, so that a new version stays in its page.
 CREATE TABLE fold (
     subject_id uuid NOT NULL,
     segment integer NOT NULL,
+    version bigint NOT NULL,
     body text NOT NULL,
     PRIMARY KEY (subject_id, segment)
 ) WITH (fillfactor = 70);
