@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from consent_service import handlers, reading
 from consent_service.commands import Check, Evaluate, FindRegistry, Look, Publish, RecordChoice, SetLink, Withdraw
 from consent_service.domain import document
-from consent_service.domain.acceptance import Actor, Evidence, Item, Screen
+from consent_service.domain.acceptance import Item, Screen
 from consent_service.domain.choices import Key, NoticeRef, Scope
 from consent_service.domain.entries import Entry, Head
 from consent_service.domain.fold import unknown
@@ -291,6 +291,3 @@ class Bench:
 
     async def registry(self, **changed: Any):
         return await reading.get_registry(FindRegistry(**changed), ledger=self.ledger)
-
-
-__all__ = ["Actor", "Evidence"]

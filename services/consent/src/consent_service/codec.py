@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from consent_service.domain.acceptance import Actor, Evidence
@@ -80,8 +81,9 @@ def write_statements(statements: Sequence[Statement]) -> str:
     return canonical([write_statement(statement) for statement in statements]).decode()
 
 
+@lru_cache(maxsize=1024)
 def read_statements(text: str) -> Statements:
-    """As written."""
+    """As written. The same text is the same statements, so that a session's checks parse them once; each check reads the text."""
     return tuple(map(read_statement, json.loads(text)))
 
 

@@ -87,8 +87,7 @@ async def test_a_crash_of_the_database_loses_no_acknowledged_write_and_leaves_no
             subject = a_subject()
             try:
                 result = await bench.choose(subject, grant())
-            except Unavailable as away:
-                assert away.code == "CONSENT_UNAVAILABLE"
+            except Unavailable:
                 await asyncio.sleep(0.01)
                 continue
             acknowledged[subject] = result.position.index

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from consent_service.domain.choices import Key, Statement, below
 from consent_service.domain.registry import Registry
 from consent_service.domain.verdicts import Rule, Verdict, judge, listed, rules
-from consent_service.domain.words import CATEGORIES, SELF, SENSITIVE, Reason
+from consent_service.domain.words import CATEGORIES, DENIALS, SELF, SENSITIVE, YES, Reason
 
 WHOLE = "*"
 DEFAULT_TTL_US = 10_000_000
@@ -21,28 +21,28 @@ LONGEST_TTL_US = 30_000_000
 
 
 class PurposePlan(NamedTuple):
-    """A purpose that may be allowed: its rules, the categories to judge, and what a subject without statements gets."""
+    """One purpose. With a `whole` denial nothing else is looked at; `silent` is what a subject without statements gets."""
 
     purpose: str
-    rules: tuple[Rule, ...]
-    categories: tuple[str, ...]
-    unlisted: tuple[dict[str, str], ...]
-    silent: tuple[Verdict, ...]
+    whole: dict[str, str] | None = None
+    rules: tuple[Rule, ...] = ()
+    categories: frozenset[str] = frozenset()
+    unlisted: Mapping[str, dict[str, str]] = {}
+    silent: Evaluated | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a registry judges one channel under some regimes; `denied` are purposes that it denies as a whole."""
+    """How a registry judges one channel under some regimes."""
 
     registry: Registry
     regimes: tuple[str, ...]
     channel: str
     purposes: tuple[PurposePlan, ...]
-    denied: tuple[dict[str, str], ...]
 
 
 class Evaluated(NamedTuple):
-    """What a basis says, and the ends of the grants that `allowed` rests on."""
+    """What a basis says, and the ends of the grants that `allowed` rests on. Its dictionaries are shared: nobody changes them."""
 
     allowed: list[dict[str, Any]]
     denied: list[dict[str, str]]
@@ -51,27 +51,22 @@ class Evaluated(NamedTuple):
 
 def plan(registry: Registry, regimes: tuple[str, ...], channel: str, purposes: Iterable[str] = ()) -> Plan:
     """The plan for these purposes; by default for all."""
-    planned, denied = [], []
-    for purpose in sorted(set(purposes)) or registry.purpose_ids:
-        found = _purpose(registry, regimes, channel, purpose)
-        if isinstance(found, Reason):
-            denied.append(_denial(purpose, WHOLE, found))
-        else:
-            planned.append(found)
-    return Plan(registry, regimes, channel, tuple(planned), tuple(denied))
+    names = sorted(set(purposes)) or registry.purpose_ids
+    return Plan(registry, regimes, channel, tuple(_purpose(registry, regimes, channel, name) for name in names))
 
 
-def _purpose(registry: Registry, regimes: tuple[str, ...], channel: str, purpose: str) -> PurposePlan | Reason:
+def _purpose(registry: Registry, regimes: tuple[str, ...], channel: str, purpose: str) -> PurposePlan:
     found = rules(registry, purpose, regimes)
     if isinstance(found, Reason):
-        return found
+        return PurposePlan(purpose, _denial(purpose, WHOLE, found))
     absent = {category: listed(registry, Key(purpose, channel, category)) for category in CATEGORIES}
     if Reason.CHANNEL_NOT_LISTED in absent.values():
-        return Reason.CHANNEL_NOT_LISTED
-    categories = tuple(category for category in CATEGORIES if absent[category] is None)
-    unlisted = tuple(_denial(purpose, category, why) for category, why in absent.items() if why is not None)
-    silent = tuple(judge(registry, found, (), category, 0) for category in categories)
-    return PurposePlan(purpose, found, categories, unlisted, silent)
+        return PurposePlan(purpose, _denial(purpose, WHOLE, Reason.CHANNEL_NOT_LISTED))
+    unlisted = {category: _denial(purpose, category, why) for category, why in absent.items() if why is not None}
+    made = PurposePlan(purpose, None, found, frozenset(CATEGORIES) - unlisted.keys(), unlisted)
+    silent = Evaluated([], [], [])
+    _write(made, {category: judge(registry, found, (), category, 0) for category in made.categories}, silent)
+    return made._replace(silent=silent)
 
 
 def _denial(purpose: str, category: str, reason: Reason) -> dict[str, str]:
@@ -80,60 +75,74 @@ def _denial(purpose: str, category: str, reason: Reason) -> dict[str, str]:
 
 def evaluate(plan: Plan, statements: Sequence[Statement], at_us: int) -> Evaluated:
     """Every verdict of the plan, for a subject's statements in index order."""
-    out = Evaluated([], list(plan.denied), [])
+    out = Evaluated([], [], [])
+    close = [s for s in statements if _close(s, plan.channel)]
     for part in plan.purposes:
-        near = [s for s in statements if _near(s, part.purpose, plan.channel)]
-        verdicts = _judged(plan, part, near, at_us) if near else part.silent
-        _write(part, verdicts, out)
-    out.denied.sort(key=_order)
+        if part.whole is not None or part.silent is None:
+            out.denied.extend([part.whole] if part.whole else [])
+            continue
+        near = [s for s in close if _near(s, part.purpose)]
+        if near:
+            _write(part, _judged(plan, part, near, at_us), out)
+        else:
+            out.allowed.extend(part.silent.allowed)
+            out.denied.extend(part.silent.denied)
     return out
 
 
-def _near(statement: Statement, purpose: str, channel: str) -> bool:
-    """Whether it reaches the purpose, channel and bank for some category; exceptions are looked at later."""
+def _close(statement: Statement, channel: str) -> bool:
+    """Whether it reaches the channel and the bank, for some purpose and category."""
     scope = statement.scope
-    if statement.denial:
-        return (
-            below(purpose, scope.purpose)
-            and (not scope.channels or channel in scope.channels)
-            and (not scope.recipients or SELF in scope.recipients)
-        )
-    return scope.purpose == purpose and channel in scope.channels and SELF in scope.recipients
+    if statement.kind in DENIALS:
+        return (not scope.channels or channel in scope.channels) and (not scope.recipients or SELF in scope.recipients)
+    return channel in scope.channels and SELF in scope.recipients
 
 
-def _judged(plan: Plan, part: PurposePlan, near: Sequence[Statement], at_us: int) -> Sequence[Verdict]:
+def _near(statement: Statement, purpose: str) -> bool:
+    root = statement.scope.purpose
+    return root == purpose or (statement.kind in DENIALS and below(purpose, root))
+
+
+def _judged(plan: Plan, part: PurposePlan, near: Sequence[Statement], at_us: int) -> Mapping[str, Verdict]:
     """One verdict per category; categories with the same statements share it, unless they are sensitive."""
-    known: dict[tuple[bool, tuple[int, ...]], Verdict] = {}
-    verdicts = []
-    for category in part.categories:
-        key = Key(part.purpose, plan.channel, category)
-        reaching = [s for s in near if s.reaches(key)]
-        same = category == SENSITIVE, tuple(map(id, reaching))
-        found = known.get(same)
-        if found is None:
-            found = known[same] = judge(plan.registry, part.rules, reaching, category, at_us)
-        verdicts.append(found)
-    return verdicts
+    if all(_everywhere(s, part.categories) for s in near):
+        verdicts = dict.fromkeys(part.categories, judge(plan.registry, part.rules, near, "", at_us))
+        if SENSITIVE in verdicts and not all(rule.grounded for rule in part.rules):
+            verdicts[SENSITIVE] = judge(plan.registry, part.rules, near, SENSITIVE, at_us)
+        return verdicts
+    return {
+        category: judge(
+            plan.registry,
+            part.rules,
+            [s for s in near if s.reaches(Key(part.purpose, plan.channel, category))],
+            category,
+            at_us,
+        )
+        for category in part.categories
+    }
 
 
-def _write(part: PurposePlan, verdicts: Sequence[Verdict], out: Evaluated) -> None:
+def _everywhere(statement: Statement, categories: frozenset[str]) -> bool:
+    """Whether it reaches all these categories alike."""
+    mine = statement.scope.categories
+    return not statement.exceptions and (mine >= categories or (not mine and statement.kind in DENIALS))
+
+
+def _write(part: PurposePlan, verdicts: Mapping[str, Verdict], out: Evaluated) -> None:
+    """Enter a purpose's verdicts, sorted; categories that rest on the same entry stand together."""
     groups: dict[tuple[str, int], list[str]] = {}
-    for category, verdict in zip(part.categories, verdicts, strict=True):
-        if verdict.allowed:
-            assert verdict.basis is not None
-            assert verdict.support is not None
-            groups.setdefault((verdict.basis.value, verdict.support), []).append(category)
+    for category in CATEGORIES:
+        verdict = verdicts.get(category)
+        if verdict is None:
+            out.denied.append(part.unlisted[category])
+        elif verdict.reason not in YES:
+            out.denied.append(_denial(part.purpose, category, verdict.reason))
+        else:
+            groups.setdefault((verdict.basis or "", verdict.support or 0), []).append(category)
             if verdict.until_us is not None:
                 out.ends_us.append(verdict.until_us)
-        else:
-            out.denied.append(_denial(part.purpose, category, verdict.reason))
-    out.denied.extend(part.unlisted)
     for (basis, support), categories in sorted(groups.items()):
-        out.allowed.append({"purpose": part.purpose, "categories": categories, "basis": basis, "support": support})
-
-
-def _order(denial: Mapping[str, str]) -> tuple[str, str]:
-    return denial["purpose"], denial["category"]
+        out.allowed.append({"purpose": part.purpose, "categories": categories, "basis": str(basis), "support": support})
 
 
 def body(

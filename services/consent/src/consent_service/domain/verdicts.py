@@ -8,7 +8,6 @@ in [from, to), so at `to` it is EXPIRED and one microsecond earlier it is not.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from consent_service.domain.choices import Key, Statement
@@ -17,8 +16,7 @@ from consent_service.domain.words import RANK, SENSITIVE, YES, Basis, Kind, Reas
 from servicekit.errors import Invalid
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The answer for one key. `support` is the index of the entry it rests on, `until_us` the end of a grant it rests on."""
 
     reason: Reason
@@ -48,6 +46,14 @@ class Choice(NamedTuple):
     reason: Reason
     state: State
     statement: Statement | None
+
+
+class Said(NamedTuple):
+    """The statements that reach a key, sorted out."""
+
+    grant: Statement | None
+    denials: Sequence[Statement]
+    served: Statement | None
 
 
 _DENIED = {Kind.WITHDRAW: (Reason.WITHDRAWN, State.WITHDRAWN), Kind.REFUSE: (Reason.REFUSED, State.REFUSED)}
@@ -105,17 +111,17 @@ def verdict(
 
 
 def judge(
-    registry: Registry, found: Sequence[Rule], reaching: Sequence[Statement], category: str, at_us: int
+    registry: Registry, found: Sequence[Rule], reaching: Iterable[Statement], category: str, at_us: int
 ) -> Verdict:
     """The verdict from the rules of every regime and the statements that reach the key."""
-    choice = _choice(registry, reaching, at_us)
-    served = _served(registry, reaching)
+    said = _said(registry, reaching)
+    choice = _choice(registry, said, at_us)
     sensitive = category == SENSITIVE
-    verdicts = [
-        _by_regime(rule, choice, served=served, sensitive=sensitive, at_us=at_us, registry_index=registry.index)
-        for rule in found
-    ]
-    return verdicts[0] if len(verdicts) == 1 else _strictest(verdicts)
+    if len(found) == 1:
+        return _by_regime(found[0], choice, said.served, registry.index, sensitive=sensitive, at_us=at_us)
+    return _strictest(
+        [_by_regime(rule, choice, said.served, registry.index, sensitive=sensitive, at_us=at_us) for rule in found]
+    )
 
 
 def _strictest(verdicts: Sequence[Verdict]) -> Verdict:
@@ -127,33 +133,47 @@ def _strictest(verdicts: Sequence[Verdict]) -> Verdict:
     return Verdict(first.reason, first.state, first.basis, first.support, min(ends, default=None))
 
 
-def _choice(registry: Registry, reaching: Sequence[Statement], at_us: int) -> Choice:
-    grant = next((s for s in reversed(reaching) if s.kind is Kind.GRANT and s.effective), None)
-    void = grant is not None and registry.void(grant.notice)
-    counts = grant is not None and not void and grant.from_us <= at_us
-    denial = _denial(reaching, grant.index if grant is not None and counts else -1)
+def _said(registry: Registry, reaching: Iterable[Statement]) -> Said:
+    """The last grant that took effect, every denial, and the earliest notice that was served."""
+    grant = served = None
+    denials = []
+    for statement in reaching:
+        kind = statement.kind
+        if kind is Kind.GRANT:
+            grant = statement if statement.effective else grant
+        elif kind is not Kind.NOTICE_SERVED:
+            denials.append(statement)
+        elif not registry.void(statement.notice) and (served is None or statement.event_us < served.event_us):
+            served = statement
+    return Said(grant, denials, served)
+
+
+def _choice(registry: Registry, said: Said, at_us: int) -> Choice:
+    grant = said.grant
+    if grant is None:
+        denial = _denial(said.denials, -1)
+        return Choice(*_DENIED[denial.kind], denial) if denial is not None else _SILENT
+    void = registry.void(grant.notice)
+    counts = not void and grant.from_us <= at_us
+    denial = _denial(said.denials, grant.index if counts else -1)
     if denial is not None:
         return Choice(*_DENIED[denial.kind], denial)
-    if grant is None:
-        return _SILENT
     if counts:
         return Choice(Reason.GRANTED, State.GRANTED, grant)
     return Choice(Reason.NOTICE_VOID if void else Reason.NOT_YET_VALID, State.UNKNOWN, grant)
 
 
-def _denial(reaching: Sequence[Statement], after: int) -> Statement | None:
+def _denial(denials: Sequence[Statement], after: int) -> Statement | None:
     """The denial that counts: a withdrawal before a refusal, so that the order of denials decides nothing."""
-    denials = [s for s in reaching if s.denial and s.index > after]
-    return next((s for s in reversed(denials) if s.kind is Kind.WITHDRAW), denials[-1] if denials else None)
-
-
-def _served(registry: Registry, reaching: Sequence[Statement]) -> Statement | None:
-    notices = [s for s in reaching if s.kind is Kind.NOTICE_SERVED and not registry.void(s.notice)]
-    return min(notices, key=lambda s: s.event_us, default=None)
+    found = None
+    for denial in denials:
+        if denial.index > after and (found is None or denial.kind is Kind.WITHDRAW or found.kind is Kind.REFUSE):
+            found = denial
+    return found
 
 
 def _by_regime(
-    rule: Rule, choice: Choice, *, served: Statement | None, sensitive: bool, at_us: int, registry_index: int
+    rule: Rule, choice: Choice, served: Statement | None, registry_index: int, *, sensitive: bool, at_us: int
 ) -> Verdict:
     """One cell of the table of consent.md section 3."""
     reason, state, statement = choice
