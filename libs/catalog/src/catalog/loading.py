@@ -113,7 +113,7 @@ class _Merged:
         else:
             known = section in LISTS | MAPS | SINGLES | {"defaults"}
             message = f"{section} is given twice or has the wrong shape" if known else f"{section} is not a section"
-            self.find("SECTION", message, "see the list of sections in the catalog's guide", position)
+            self.find("SECTION", message, "libs/catalog/README.md lists the sections", position)
 
     def _add_items(self, section: str, value: list[object], document: Document, file: str) -> None:
         items = self.data.setdefault(section, [])

@@ -38,7 +38,7 @@ def registry_document(bundle: Bundle) -> bytes:
     return canonical(
         {
             "v": 1,
-            "default_regimes": [bundle.regimes[0].id],
+            "default_regimes": sorted(bundle.default_regimes),
             "channels": sorted(channel.id for channel in bundle.channels),
             "recipients": sorted({"self", *(recipient.id for recipient in bundle.recipients)}),
             "regimes": [_regime(regime) for regime in sorted(bundle.regimes, key=lambda regime: regime.id)],

@@ -31,6 +31,11 @@ def check_bank(context: Context) -> Iterator[Finding]:
         if locale.fallback is not None:
             yield from context.unknown("locale", locale.fallback, bank.locale_ids, "bank", "locales", index)
     yield from context.all_known("pack", bank.packs, {pack.id for pack in context.bundle.packs}, "bank", "packs")
+    yield from context.all_known(
+        "regime", bank.regimes, {regime.id for regime in context.bundle.regimes}, "bank", "regimes"
+    )
+    if not context.bundle.default_regimes:
+        yield context.error("REGIME", "no privacy regime applies", "declare one under regimes", "bank")
     for index, pack in enumerate(context.bundle.packs):
         for place, zone in enumerate(pack.zones):
             yield from _zone(context, zone, ("packs", index, "zones", place))
@@ -64,6 +69,10 @@ def _purpose(context: Context, purpose: Purpose, path: Path) -> Iterator[Finding
     )
     if "consent" in purpose.lawful_basis.values() and not purpose.notices:
         yield context.error("NOTICE", f"{purpose.id} asks for consent without a notice", "name the notice", *path)
+    asks = {"consent", "opt_out"} & set(purpose.lawful_basis.values())
+    if asks and not purpose.needs_consent:
+        message = f"{purpose.id} rests on {' and '.join(sorted(asks))} and says it needs no consent"
+        yield context.error("NEEDS_CONSENT", message, "remove needs_consent: false", *path, "needs_consent")
     if "sensitive" in purpose.categories and not (purpose.special_ground or "consent" in purpose.lawful_basis.values()):
         yield context.error("SPECIAL_GROUND", f"{purpose.id} reads sensitive data", "name its special_ground", *path)
 
@@ -75,6 +84,13 @@ def check_notices(context: Context) -> Iterator[Finding]:
         path: Path = ("notices", index)
         yield from context.all_known("purpose", notice.purposes, bundle.purpose, *path, "purposes")
         yield from context.all_known("channel", notice.channels, bundle.channel, *path, "channels")
+        recipients = {"self", *(recipient.id for recipient in bundle.recipients)}
+        yield from context.all_known("recipient", notice.recipients, recipients, *path, "recipients")
+        for purpose in (bundle.purpose[name] for name in notice.purposes if name in bundle.purpose):
+            for category in sorted(set(purpose.categories) - set(notice.categories)):
+                message = f"notice {notice.id} asks for {purpose.id} and does not tell of {category}"
+                fix = "tell of it, or take it from the purpose"
+                yield context.error("NOTICE_SCOPE", message, fix, *path, "categories")
         for locale in bundle.bank.locale_ids:
             if locale not in notice.texts:
                 yield context.error("LOCALE", f"notice {notice.id} has no {locale} text", "add it", *path, "texts")

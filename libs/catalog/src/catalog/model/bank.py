@@ -35,7 +35,10 @@ class BankLocale(Model):
 
 
 class Bank(Model):
-    """The bank itself. The first locale is the default; `packs` pins the jurisdiction packs as `EU@1`."""
+    """The bank itself. The first locale is the default; `packs` pins the jurisdiction packs as `EU@1`.
+
+    `regimes` apply to every consent check; without any, the first regime of purposes.yaml does.
+    """
 
     name: Text
     jurisdiction: Jurisdiction
@@ -43,6 +46,7 @@ class Bank(Model):
     time_zone: Text
     locales: tuple[BankLocale, ...]
     packs: tuple[str, ...] = ()
+    regimes: tuple[Token, ...] = ()
 
     @property
     def locale_ids(self) -> tuple[str, ...]:

@@ -116,6 +116,11 @@ class Bundle(Model):
         """Permissions of the active packs by id."""
         return _by_id(permission for pack in self.active_packs for permission in pack.permissions)
 
+    @property
+    def default_regimes(self) -> tuple[str, ...]:
+        """The regimes that every consent check applies."""
+        return self.bank.regimes or tuple(regime.id for regime in self.regimes[:1])
+
     @cached_property
     def critical_steps(self) -> tuple[str, ...]:
         """Steps that journeys mark as critical: what `$critical_steps` stands for."""
