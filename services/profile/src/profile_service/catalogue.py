@@ -18,6 +18,7 @@ from profile_service.domain.facts import DAY_MS, FIELDS, MEASURES, main_measure
 from profile_service.domain.features import Feature, Matcher, Matches, Reading, compute
 from profile_service.domain.history import History
 from profile_service.domain.view import Declared, Read
+from profile_service.segments import SEGMENTS, segments
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +45,9 @@ def plan(bundle: Bundle) -> Plan:
     features = {one.id: feature for one in bundle.features if one.id.startswith(VIEW) and (feature := _try(one))}
     fields = [_attribute(one) for one in bundle.attributes if one.id.startswith(VIEW)]
     fields += [_feature(one, features.get(one.id)) for one in bundle.features if one.id.startswith(VIEW)]
-    return Plan({one.id: one for one in sorted(fields, key=lambda one: one.id)}, Matcher(features.values()))
+    named = {one.id: one for one in fields}
+    found = segments(bundle, named)
+    return Plan(dict(sorted((named | ({SEGMENTS: found} if found else {})).items())), Matcher(features.values()))
 
 
 def _try(one: DeclaredFeature) -> Feature | None:

@@ -18,7 +18,7 @@ from profile_service.domain.features import Reading
 from profile_service.domain.fold import Row, segment_of, union
 from profile_service.domain.history import History, history
 from profile_service.domain.identity import Known
-from profile_service.domain.view import Declared, View, view
+from profile_service.domain.view import Declared, View, remembered, view
 from profile_service.hashing import Hasher
 from profile_service.ports import Catalog, Directory, Held, Journal, Ledger, Members, Note, Profiles, Publisher
 from servicekit.basis import SignedBasis, Verifier
@@ -224,14 +224,9 @@ async def get_view(asked: Asked, *, verifier: Verifier, profiles: Profiles, cata
     held = await profiles.held(asked.subject, segment_of(now_ms - HORIZON_DAYS * _DAY_MS), segment_of(now_ms))
     known = read(held, basis.members)
     plan.prepare(known)
-    day = now_ms // _DAY_MS if known.newest_ms <= now_ms else None
 
     def reading(field: Declared) -> Reading | None:
-        """Nothing of a history that ends before now depends on more of now than the day."""
-        key = (field.read, day)
-        if day is None or key not in known.memo:
-            known.memo[key] = field.read(known, now_ms)
-        return cast("Reading | None", known.memo[key])
+        return remembered(field, known, now_ms)
 
     return view(fields, reading, basis.allowed, now_ms=now_ms, position=held.who.position if held else 0)
 

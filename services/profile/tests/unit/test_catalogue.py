@@ -108,3 +108,20 @@ def test_windows_and_detectors_read_what_they_declare(harbour):
     assert found["view.savings_balance"] == 900_000
     assert found["view.maturity_days"] == 7
     assert found["view.maturing_amount"] == 900_000
+
+
+def test_segments_are_told_by_the_bundles_predicates(harbour):
+    balance = Balance(account="a1", product_kind="current", available_minor=1_000, balance_minor=1_000, currency="EUR")
+    shopping = Transaction(
+        account="a1", direction="out", kind="card", amount_minor=90_000, currency="EUR", merchant_category="airline"
+    )
+    found = values(harbour, bank_event(1, 1, balance=balance), bank_event(2, 1, transaction=shopping))
+
+    assert found["view.segments"] == frozenset({"frequent_traveller", "tight_month"})
+
+
+def test_segments_need_the_categories_of_everything_they_read(harbour):
+    field = harbour.fields["view.segments"]
+
+    assert field.purposes({"offers": frozenset({"inferred"})}) == ()
+    assert field.purposes({"offers": frozenset({"inferred", "transaction", "holding"})}) == ("offers",)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
+from profile_service.domain.facts import DAY_MS
 from profile_service.domain.features import Reading, Value
 from profile_service.domain.history import History
 
@@ -26,7 +28,10 @@ class Withheld(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A field as the bundle's data catalog declares it. `kind` is its value type; `read` computes it."""
+    """A field as the bundle's data catalog declares it. `kind` is its value type; `read` computes it.
+
+    `needs` holds the categories that a purpose must cover to see it, for a field that says something about other fields too.
+    """
 
     id: str
     kind: str
@@ -34,6 +39,12 @@ class Declared:
     category: str
     freshness_ms: int | None
     read: Read
+    needs: frozenset[str] = frozenset()
+
+    def purposes(self, allowed: Mapping[str, frozenset[str]]) -> tuple[str, ...]:
+        """The purposes, sorted, that may see it."""
+        needs = self.needs | {self.category}
+        return tuple(sorted(purpose for purpose, categories in allowed.items() if needs <= categories))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +69,14 @@ class View:
     position: int
 
 
-def purposes_by_category(allowed: Mapping[str, frozenset[str]]) -> Mapping[str, tuple[str, ...]]:
-    """The purposes, sorted, that may use each category."""
-    found: dict[str, list[str]] = {}
-    for purpose in sorted(allowed):
-        for category in allowed[purpose]:
-            found.setdefault(category, []).append(purpose)
-    return {category: tuple(purposes) for category, purposes in found.items()}
+def remembered(declared: Declared, history: History, now_ms: int) -> Reading | None:
+    """The field's reading. Nothing of a history that ends before now depends on more of now than the day."""
+    if history.newest_ms > now_ms:
+        return declared.read(history, now_ms)
+    key = (declared.read, now_ms // DAY_MS)
+    if key not in history.memo:
+        history.memo[key] = declared.read(history, now_ms)
+    return cast("Reading | None", history.memo[key])
 
 
 def conforms(value: Value, kind: str) -> bool:
@@ -97,14 +109,15 @@ def view(
     position: int,
 ) -> View:
     """The view of `fields`, which come sorted by name, under what the basis allows."""
-    covered = purposes_by_category(allowed)
+    covered: dict[tuple[str, frozenset[str]], tuple[str, ...]] = {}
     given: list[Given] = []
     withheld: list[tuple[str, Withheld]] = []
     for one in fields:
-        purposes = covered.get(one.category)
+        key = (one.category, one.needs)
+        purposes = covered[key] if key in covered else covered.setdefault(key, one.purposes(allowed))
         found = judge(one, readings(one), now_ms) if purposes else Withheld.NO_CONSENT
-        if isinstance(found, Withheld) or not purposes:
-            withheld.append((one.id, found if isinstance(found, Withheld) else Withheld.NO_CONSENT))
+        if isinstance(found, Withheld):
+            withheld.append((one.id, found))
         else:
             given.append(Given(one.id, one.kind, one.currency, one.category, found.value, found.as_of_ms, purposes))
     return View(given, withheld, position)
