@@ -13,7 +13,7 @@ help: ## List the targets
 
 setup: $(STAMP) ## Create .venv from the hash-locked requirements
 
-$(STAMP): requirements/dev.lock requirements/bootstrap.lock $(wildcard libs/*/pyproject.toml services/*/pyproject.toml) tools/setup
+$(STAMP): requirements/dev.lock requirements/bootstrap.lock $(wildcard libs/*/pyproject.toml services/*/pyproject.toml examples/*/pyproject.toml) tools/setup
 	@tools/setup $(VENV)
 	@touch $@
 
@@ -24,10 +24,10 @@ check: setup ## Lint, types, architecture rules, contracts and docs
 	$(RUN)python tools/check.py
 
 test: setup ## Run every test (T=path narrows it)
-	$(RUN)pytest $(or $(T),libs services tests)
+	$(RUN)pytest $(or $(T),libs services examples tests)
 
 test-integration: setup ## Run the tests that need real PostgreSQL and NATS
-	$(RUN)pytest -m integration $(or $(T),libs services tests)
+	$(RUN)pytest -m integration $(or $(T),libs services examples tests)
 
 test-e2e: setup ## Run the stories over the whole stack
 	$(RUN)pytest $(or $(T),tests/e2e)

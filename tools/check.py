@@ -39,7 +39,7 @@ def formatting() -> str | None:
 def types() -> str | None:
     """Mypy, strict."""
     packages = sorted(
-        path.name for kind in ("libs", "services") for path in (ROOT / kind).glob("*/src/*") if path.is_dir()
+        path.name for kind in ("libs", "services", "examples") for path in (ROOT / kind).glob("*/src/*") if path.is_dir()
     )
     chosen = [part for name in packages if name != "assent" for part in ("-p", name)]
     return run(BIN / "mypy", "--no-error-summary", *chosen)

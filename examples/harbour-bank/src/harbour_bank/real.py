@@ -1,0 +1,4 @@
+"""placeholder"""
+
+
+async def demonstrate_real(bundle, who, real, report): ...
