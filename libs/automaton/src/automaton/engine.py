@@ -60,9 +60,13 @@ class Engine:
         while self._heap:
             due, key = self._heap[0]
             state = self._keys.get(key)
-            if state is not None and state.heaped == due:
+            current = state is not None and state.heaped == due
+            if state is not None and current and self._look(state) == due:
                 return due
             heapq.heappop(self._heap)
+            if state is not None and current:
+                state.heaped = None
+                self._schedule(state)
         return None
 
     def settle(self, key: str) -> list[Change]:
@@ -172,18 +176,23 @@ class Engine:
         return heapq.heappop(self._heap)[1]
 
     def _schedule(self, state: KeyState) -> None:
-        """Have partition time look at the key when something of it may end that way."""
-        if state.last is None:
-            return
-        look = state.last.t + SESSION_TIMEOUT_MS if state.ended_at is None else state.ended_at + KEPT_AFTER_END_MS
-        if state.soonest is not None and state.soonest < look:
-            definitions = self._program.definitions
-            free = [
-                due
-                for (order, _), due in state.timers.items()
-                if due <= state.last.t or definitions[order].primitive.by_clock
-            ]
-            look = min([look, *free])
-        if state.heaped is None or look < state.heaped:
+        """Have partition time look at the key when something of it may end that way; a later look can wait."""
+        look = self._look(state)
+        if look is not None and (state.heaped is None or look < state.heaped):
             state.heaped = look
             heapq.heappush(self._heap, (look, state.key))
+
+    def _look(self, state: KeyState) -> int | None:
+        """When partition time concerns the key next."""
+        if state.last is None:
+            return None
+        look = state.last.t + SESSION_TIMEOUT_MS if state.ended_at is None else state.ended_at + KEPT_AFTER_END_MS
+        if state.soonest is None or state.soonest >= look:
+            return look
+        definitions = self._program.definitions
+        free = [
+            due
+            for (order, _), due in state.timers.items()
+            if due <= state.last.t or definitions[order].primitive.by_clock
+        ]
+        return min([look, *free])

@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from assent.events.v1.signal_pb2 import SIGNAL_CHANGE_DETECTED, SIGNAL_CHANGE_ENDED
+from automaton.sequencing import AHEAD_MS
 from servicekit import outbox, postgres, queries
 from servicekit.partitions import Fenced
 from servicekit.postgres import Connection, Pool
@@ -65,7 +66,9 @@ class PostgresSignals:
     async def active(self, subjects: Sequence[str], session: str, now_ms: int) -> list[StoredSignal]:
         """Signals that are active and may be returned; session empty: of all sessions."""
         async with postgres.connection(self._pool) as connection:
-            found = sql.active_signals(connection, subjects=list(subjects), session=session, now_ms=now_ms)
+            found = sql.active_signals(
+                connection, subjects=list(subjects), session=session, latest_ms=now_ms + AHEAD_MS, now_ms=now_ms
+            )
             return [_signal(row) async for row in found]
 
     async def running(self, subjects: Sequence[str], now_ms: int) -> list[Running]:

@@ -226,7 +226,9 @@ _KINDS: Final[Mapping[str, Any]] = {
 }
 
 
-def signal_changed(stored: StoredSignal, change: SignalChange.ValueType, *, reason: str, at_ms: int, now_ms: int) -> Envelope:
+def signal_changed(
+    stored: StoredSignal, change: SignalChange.ValueType, *, reason: str, at_ms: int, now_ms: int
+) -> Envelope:
     """The fact that something became of a signal; its id is the signal's with the revision."""
     return Envelope(
         event_id=f"{stored.id}.{stored.revision}",

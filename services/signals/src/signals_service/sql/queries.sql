@@ -67,13 +67,14 @@ INSERT INTO signal_changes (id, revision, change, at, reason)
 SELECT id, revision, :change, :at, :reason FROM unnest(:ids::text [], :revisions::integer []) AS given (id, revision)
 ON CONFLICT DO NOTHING;
 
--- name: active_signals(subjects, session, now_ms)
+-- name: active_signals(subjects, session, latest_ms, now_ms)
 -- Signals of these subjects that are active, those that may be returned; `session` empty: all of their sessions.
+-- A session's times may run ahead of ours by what its first request was slower than the others: see automaton.sequencing.
 SELECT id, revision, definition, version, hash, kind, strength, warrants, internal, purpose, categories, session, subject, per, fields, count,
     evidence, first_at, at, expires_at, ledger_index, bundle
 FROM signals
 WHERE subject = ANY (:subjects::text []) AND (:session = '' OR session = :session)
-    AND at <= :now_ms AND expires_at > :now_ms AND ended_at IS NULL AND NOT internal AND NOT shadow;
+    AND at <= :latest_ms AND expires_at > :now_ms AND ended_at IS NULL AND NOT internal AND NOT shadow;
 
 -- name: running_signals(subjects, now_ms)
 -- Everything of these subjects that has not expired, hidden or not: what a withdrawal may end.
