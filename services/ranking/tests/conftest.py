@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from catalog.model.bundle import Bundle
 from ranking_service.domain.arbitration import ONE
 from ranking_service.domain.counts import Counts, Key, merged
 from ranking_service.domain.learning import Decision, Item, ItemOutcome, Label, Outcome, change, label
@@ -163,3 +164,68 @@ def make() -> Make:
 def memory_learner():
     """Makes a ledger in memory."""
     return MemoryLearner
+
+
+def text_action(name: str, **changes: object) -> dict[str, object]:
+    return {
+        "id": name, "title": name, "issue": "sales", "group": "cards", "kind": "nudge", "contact_class": "marketing",
+        "purpose": "offers", "owner": "cards", "value": "100", "validity": {"from": 0}, "placements": ["home", "feed"],
+        "treatments": [{"id": f"{name}.card", "channels": ["mobile"], "message": name.replace("_", "-")}],
+        "attribution": {"outcome": "click", "window": WEEK}, **changes,
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def bundle() -> Bundle:
+    """A small bank's bundle."""
+    document = {
+        "bank": {
+            "name": "Small Bank", "jurisdiction": "EU", "currency": "EUR", "time_zone": "Europe/Berlin",
+            "locales": [{"id": "en-GB"}],
+        },
+        "purposes": [
+            {
+                "id": "offers", "title": "Offers", "description": "Offers", "owner": "cards", "categories": ["holding"],
+                "lawful_basis": {"gdpr": "consent"},
+            }
+        ],
+        "attributes": [
+            {
+                "id": "view.balance", "type": "money", "currency": "EUR", "title": "Balance", "category": "holding",
+                "owner": "cards",
+            },
+            {"id": "context.screen", "type": "string", "title": "Screen", "category": "behaviour", "owner": "cards"},
+        ],
+        "channels": [{"id": "mobile", "title": "App"}],
+        "placements": [
+            {"id": "home", "title": "Home", "channels": ["mobile"], "max_items": 2, "min_priority": "0.001"},
+            {"id": "feed", "title": "Feed", "channels": ["mobile"], "max_items": 3, "max_per_group": 2},
+        ],
+        "actions": [
+            text_action("gold_card", lever=30, value="0.4"),
+            text_action("silver_card", exclusive=["card"]),
+            text_action("travel_card", exclusive=["card"], default_propensity="0.25", kind="offer"),
+            text_action("recall_notice", mandatory=True, kind="alert", group="notices", contact_class="regulatory"),
+        ],
+        "ranking": {
+            "models": [
+                {"id": "cards", "kind": "linear", "actions": {"action": ["gold_card", "silver_card"]}, "features": [],
+                 "base_rate": "0.02"},
+            ],
+            "context_weights": [
+                {"id": "rich", "when": {"view.balance": {"gte": 1000}}, "scope": {"group": "cards"}, "percent": 27},
+                {"id": "screen", "when": {"context.screen": "cards"}, "scope": "all", "percent": 10},
+            ],
+            "levers": {"group": {"cards": 25}},
+            "exploration": {"epsilon": 0},
+            "static_order": ["recall_notice", "travel_card"],
+        },
+        "experiments": [
+            {
+                "id": "whole", "title": "Holdout", "owner": "cards", "hypothesis": "It helps", "metric": "click",
+                "holdout": True,
+                "arms": [{"name": "control", "share": 100, "order": "universal"}, {"name": "rest", "share": 9900}],
+            }
+        ],
+    }  # fmt: skip
+    return Bundle.model_validate(document)

@@ -35,6 +35,7 @@ HEAD: Final = "head"
 KEPT_IN_BUCKET: Final = 64
 """Versions that the bucket keeps behind head; PostgreSQL has them all."""
 KEPT_IN_MEMORY: Final = 8
+ATTEMPTS: Final = 16
 
 
 class BucketPublication:
@@ -83,20 +84,30 @@ async def _move_head(bucket: KeyValue, snapshot: Snapshot) -> None:
     """Point head at the snapshot unless it is there or further; whoever loses a race looks again."""
     head = {"version": snapshot.version, "digest": snapshot.digest, "as_of_ms": snapshot.as_of_ms}
     written = json.dumps(head, sort_keys=True, separators=(",", ":")).encode()
-    moved = False
-    while not moved:
-        moved = await _try_to_move(bucket, snapshot.version, written)
+    for _ in range(ATTEMPTS):
+        if await _try_to_move(bucket, snapshot.version, written):
+            return
+    raise Unavailable("Head moves all the time.", reason="HEAD_BUSY")
 
 
-async def _try_to_move(bucket: KeyValue, version: int, written: bytes) -> bool:
+async def _head(bucket: KeyValue) -> tuple[int, int]:
+    """The version that head names and the revision that a change must follow; 0 where there is none."""
     try:
         entry = await bucket.get(HEAD)
     except KeyNotFoundError:
-        entry = None
-    if entry is not None and json.loads(entry.value or b"{}").get("version", 0) >= version:
+        return 0, 0
+    try:
+        return _named(entry.value or b"")[0], entry.revision or 0
+    except FailedPrecondition:
+        return 0, entry.revision or 0
+
+
+async def _try_to_move(bucket: KeyValue, version: int, written: bytes) -> bool:
+    named, revision = await _head(bucket)
+    if named >= version:
         return True
     with suppress(KeyWrongLastSequenceError):
-        await bucket.update(HEAD, written, last=entry.revision if entry is not None else 0)
+        await (bucket.update(HEAD, written, last=revision) if revision else bucket.create(HEAD, written))
         return True
     return False
 
@@ -135,7 +146,8 @@ class Replica:
         while True:
             newest = (await reader.take())[-1]
             try:
-                await self._swap(newest.data)
+                if newest.data:  # a deleted key has none
+                    await self._swap(newest.data)
             except AssentError as error:
                 logger.error("a snapshot was refused", extra={"reason": error.code})  # noqa: TRY400  # it says it all
 
