@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow.parquet as pq
+
 from assent.events.v1.bank_pb2 import BankEvent, Product
 from harbour_bank.bank_events import balance, event, payment, trait
 
@@ -177,4 +178,3 @@ def _holdings(account: Account) -> Iterator[str]:
         yield "card"
     if account.loan:
         yield "loan"
-

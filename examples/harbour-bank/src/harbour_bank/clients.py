@@ -29,6 +29,7 @@ CHANNEL_APP = (
     "orchestration.outcomes",
     "orchestration.explain",
     "signals.ingest",
+    "signals.read",
     "consent.choose",
     "consent.check",
     "profile.resolve",

@@ -19,7 +19,7 @@ from catalog.loading import load_bundle
 from embedded.process import StartFailed
 from harbour_bank import CATALOG, steps, story, synthetic
 from harbour_bank.clients import People, people
-from harbour_bank.real import demonstrate_real
+from harbour_bank.real import crowns, demonstrate_real
 from harbour_bank.report import Report
 from servicekit.errors import AssentError
 
@@ -74,7 +74,7 @@ async def _demo(report: Report, state: Path | None, *, subjects: int, seed: int,
         started = time.monotonic()
         stack = await opened.enter_async_context(running_stack(kept, progress=report.say))
         who = await opened.enter_async_context(people(stack))
-        bundle = load_bundle(CATALOG)
+        bundle = load_bundle(CATALOG) if real is None else crowns(load_bundle(CATALOG))
         digest = await steps.activate(bundle, who)
         await steps.until_decisions_work(who.app)
         report.say(f"seven services are up after {time.monotonic() - started:.1f} s with bundle {digest[:19]}")

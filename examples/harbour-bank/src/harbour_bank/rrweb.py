@@ -19,7 +19,13 @@ from assent.signals.v1.session_event_pb2 import SessionEvent
 FULL_SNAPSHOT, INCREMENTAL, META = 2, 3, 4
 MOUSE, SCROLL, INPUT = 2, 3, 5
 CLICK, FOCUS, BLUR = 2, 5, 6
-ROLES: Final[Mapping[str, str]] = {"a": "link", "button": "button", "select": "choice", "label": "choice", "textarea": "text_input"}
+ROLES: Final[Mapping[str, str]] = {
+    "a": "link",
+    "button": "button",
+    "select": "choice",
+    "label": "choice",
+    "textarea": "text_input",
+}
 INPUTS: Final[Mapping[str, str]] = {"submit": "submit", "button": "button", "checkbox": "choice", "radio": "choice"}
 
 Recorded = Mapping[str, Any]
@@ -110,4 +116,6 @@ def _touched(data: Recorded, screen: str, role: str, edits: dict[int, int]) -> I
 
 
 def _event(seq: int, at_ms: int, kind: str, **fields: Any) -> SessionEvent:
-    return SessionEvent(id=f"{at_ms:013d}-{seq:06d}-rrweb", seq=seq, occurred_at_ms=at_ms, type=kind, trusted=True, **fields)
+    return SessionEvent(
+        id=f"{at_ms:013d}-{seq:06d}-rrweb", seq=seq, occurred_at_ms=at_ms, type=kind, trusted=True, **fields
+    )

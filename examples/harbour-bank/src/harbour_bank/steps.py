@@ -65,7 +65,7 @@ async def subject_of(identifier: Identifier, caller: Caller) -> str:
 
 
 async def allow(bundle: Bundle, subject_id: str, purposes: Sequence[str], caller: Caller) -> int:
-    """Grant purposes on a preference screen, one call per notice; the index of the last entry."""
+    """Grant purposes on a preference screen, one call per notice; the index of the last entry (0 without any)."""
     stub = await caller.consent()
     index = 0
     for notice in bundle.notices:
