@@ -184,8 +184,7 @@ async def link_identifiers(
     for known in seen:
         if known.type == "subject_id" and known.subject is None:
             raise NotFound("There is no such subject.", reason="UNKNOWN_SUBJECT", field="identifiers")
-    wanted = sorted({known.subject for known in seen if known.subject})
-    linking = identity.link(seen, await directory.subjects(wanted))
+    linking = identity.link(seen, await directory.subjects(seen))
     survivor = linking.survivor or new_id()
     for absorbed in linking.absorbed:
         await ledger.link(survivor, absorbed, request_id=_part_of(request_id, survivor, absorbed), evidence=evidence)

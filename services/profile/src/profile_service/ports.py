@@ -43,8 +43,8 @@ class Directory(Protocol):
         """Give unknown identifiers new subjects of these ids; whoever was first wins."""
         ...
 
-    async def subjects(self, ids: Sequence[str]) -> Sequence[Subject]:
-        """Subjects that answer for themselves, with the strong identifiers of all their members."""
+    async def subjects(self, identifiers: Sequence[Known]) -> Sequence[Subject]:
+        """The subjects that these identifiers point to, with the strong identifiers of all their members."""
         ...
 
     async def members(self, subject: str) -> Members | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from assent.events.v1.envelope_pb2 import Envelope
 from assent.events.v1.profile_pb2 import SubjectsLinked
+from profile_service.domain import identity
 from profile_service.domain.fold import Row
 from profile_service.domain.identity import STRONG, Known, Linking, Subject
 from profile_service.ports import Directory, Held, Journal, Members, Note, Profiles
@@ -38,13 +39,10 @@ class PostgresDirectory:
         async with transaction(self._pool) as tx:
             await _add(tx, wanted, now_us=now_us)
 
-    async def subjects(self, ids: Sequence[str]) -> Sequence[Subject]:
-        """Subjects that answer for themselves, with the strong identifiers of all their members."""
+    async def subjects(self, identifiers: Sequence[Known]) -> Sequence[Subject]:
+        """The subjects that these identifiers point to, with the strong identifiers of all their members."""
         async with connection(self._pool) as tx:
-            return [
-                Subject(row["subject_id"], row["created_at_us"], frozenset(row["strong"]))
-                async for row in sql.surviving(tx, ids=ids)
-            ]
+            return await _subjects(tx, identifiers)
 
     async def members(self, subject: str) -> Members | None:
         """Whom this id stands for; None for an unknown or erased one."""
@@ -56,7 +54,7 @@ class PostgresDirectory:
         """Apply a decision if nothing it rests on has changed since it was taken; Conflict otherwise."""
         async with transaction(self._pool) as tx:
             await sql.lock_links(tx)
-            if list(await _find(tx, seen)) != list(seen):
+            if list(await _find(tx, seen)) != list(seen) or identity.link(seen, await _subjects(tx, seen)) != linking:
                 raise Conflict("The identifiers were linked meanwhile.", reason="LINKED_MEANWHILE")
             if linking.survivor is None:
                 await _add_subjects(tx, [survivor], now_us=note.now_us)
@@ -98,6 +96,14 @@ async def _find(tx: Connection, identifiers: Sequence[Known]) -> Sequence[Known]
             place = ours[row["place"] - 1]
             found[place] = replace(found[place], subject=row["subject_id"])
     return found
+
+
+async def _subjects(tx: Connection, identifiers: Sequence[Known]) -> Sequence[Subject]:
+    ids = sorted({known.subject for known in identifiers if known.subject})
+    return [
+        Subject(row["subject_id"], row["created_at_us"], frozenset(row["strong"]))
+        async for row in sql.surviving(tx, ids=ids)
+    ]
 
 
 async def _add_subjects(tx: Connection, ids: Sequence[str], *, now_us: int) -> None:
@@ -184,6 +190,10 @@ class Shelf:
             self._put(subject, Kept(held, span, max(row["version"] or 0 for row in found)))
         return held
 
+    def drop(self, subject: str) -> None:
+        """Forget a subject."""
+        self._kept.pop(subject, None)
+
     def _put(self, subject: str, kept: Kept) -> None:
         self._kept[subject] = kept
         if len(self._kept) > self._size:
@@ -217,7 +227,10 @@ class PostgresProfiles:
         found = await self._rows(subject, span, kept.version if kept else 0)
         if kept and {row["subject_id"] for row in found} != set(kept.held.rows):
             kept, found = None, await self._rows(subject, span, 0)
-        return self._shelf.keep(subject, span, kept, found) if found else None
+        if not found:
+            self._shelf.drop(subject)
+            return None
+        return self._shelf.keep(subject, span, kept, found)
 
     async def _rows(self, subject: str, span: tuple[int, int], known: int) -> list[Any]:
         async with connection(self._pool) as tx:
