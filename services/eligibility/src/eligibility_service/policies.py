@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from catalog.model import Bundle
-from eligibility_service.domain.policy import Policy, compile_policy
+from eligibility_service.domain.policy import Policy
 from eligibility_service.ports import Policies
 from servicekit.bundles import Bundles
 
@@ -22,7 +22,7 @@ class CompiledPolicies:
     async def get(self, digest: str) -> Policy:
         """The policy of that bundle. Raises FailedPrecondition BUNDLE_UNKNOWN."""
         if digest not in self._compiled:
-            self._compiled[digest] = compile_policy(await self._bundles.get(digest))
+            self._compiled[digest] = Policy(await self._bundles.get(digest))
             while len(self._compiled) > KEPT:
                 self._compiled.popitem(last=False)
         self._compiled.move_to_end(digest)

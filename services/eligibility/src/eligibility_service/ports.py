@@ -63,11 +63,11 @@ class Contacts(Protocol):
     """Contacts and reservations of subjects."""
 
     async def of(self, subject_ids: Collection[str], *, since_ms: int, now_ms: int) -> tuple[int, Sequence[Contact]]:
-        """A version that grows with each change, and what counts: outcomes since `since_ms`, and reservations that still hold."""
+        """A version that grows with each change, and at least what it counts: outcomes since `since_ms`, reservations that hold."""
         ...
 
     async def add(self, outcome: Outcome) -> bool:
-        """Remember an outcome, once; an impression commits its reservation. False for a repeat."""
+        """Remember an outcome, once; an impression commits a reservation. False for a repeat, and for a forgotten subject."""
         ...
 
     async def reserve(
@@ -81,7 +81,11 @@ class Contacts(Protocol):
         now_ms: int,
         until_ms: int,
     ) -> Answer:
-        """Take places one after the other, alone on these subjects. Raises AlreadyExists for an item with other content."""
+        """Take places one after the other, alone on these subjects.
+
+        An item that holds a place keeps it; one whose place was released or has expired asks anew.
+        Raises AlreadyExists for an item with other content, FailedPrecondition SUBJECT_FORGOTTEN when every subject is.
+        """
         ...
 
     async def release(self, decision_id: str, items: Collection[str]) -> Sequence[str]:
@@ -89,5 +93,9 @@ class Contacts(Protocol):
         ...
 
     async def forget(self, subject_id: str) -> int:
-        """Remove everything about a subject; how many rows there were."""
+        """Remove everything about a subject, and take nothing about it any more; how many rows there were."""
+        ...
+
+    async def forget_before(self, ms: int) -> int:
+        """Remove what happened, or ended, before then; how many rows there were."""
         ...

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 from assent.consent.v1.basis_pb2 import SignedBasis as WireBasis
 from assent.eligibility.v1 import eligibility_service_pb2 as pb
 from assent.eligibility.v1.eligibility_service_pb2_grpc import EligibilityServiceServicer
 from eligibility_service import handlers
+from eligibility_service.border import counted, moment, text, texts
+from eligibility_service.domain.touching import CONTACT_CONTROL
 from eligibility_service.ports import Contacts, Policies
 from eligibility_service.translation import from_contact, from_evaluation, to_request
-from servicekit.basis import SignedBasis, Verifier
-from servicekit.errors import Invalid
+from servicekit.basis import Basis, SignedBasis, Verifier, verify
+from servicekit.clock import Clock
+from servicekit.errors import Forbidden, Invalid
 
 MOST_SUBJECTS = 64
 MOST_ITEMS = 64
@@ -25,7 +30,9 @@ class Ports:
 
     policies: Policies
     contacts: Contacts
-    verifier: Verifier
+    basis_keys: Mapping[str, Ed25519PublicKey]
+    ledger: str
+    clock: Clock
 
 
 class EligibilityServicer(EligibilityServiceServicer):
@@ -33,22 +40,20 @@ class EligibilityServicer(EligibilityServiceServicer):
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
+        self._verifier = Verifier(ports.basis_keys, ledger=ports.ledger)
 
     async def Evaluate(self, request: pb.EvaluateRequest, context: object) -> pb.EvaluateResponse:
-        """Every action through every stage; the basis is judged at the request's own time."""
-        allowed = self._allowed(request) if request.HasField("basis") else None
-        found = await handlers.evaluate(
-            request.bundle_digest, to_request(request, allowed), policies=self._ports.policies
-        )
+        """Every candidate through every stage."""
+        asked = to_request(request, self._allowed_then(request))
+        found = await handlers.evaluate(request.bundle_digest, asked, policies=self._ports.policies)
         return from_evaluation(request.bundle_digest, found)
 
     async def GetContactState(self, request: pb.GetContactStateRequest, context: object) -> pb.GetContactStateResponse:
         """What was shown, paused and counted."""
         state = await handlers.contact_state(
             request.bundle_digest,
-            _subjects(request.subject_ids),
-            allowed=self._allowed(request),
-            now_ms=request.now_ms,
+            self._may_look(request),
+            now_ms=moment(request.now_ms, "now_ms"),
             policies=self._ports.policies,
             contacts=self._ports.contacts,
         )
@@ -56,13 +61,12 @@ class EligibilityServicer(EligibilityServiceServicer):
 
     async def Reserve(self, request: pb.ReserveRequest, context: object) -> pb.ReserveResponse:
         """Take places."""
-        _check_items(request)
         answer = await handlers.reserve(
             request.bundle_digest,
-            request.decision_id,
+            text(request.decision_id, "decision_id"),
             _subjects(request.subject_ids),
-            [(item.item, item.action, item.channel) for item in request.items],
-            now_ms=request.now_ms,
+            _wishes(request),
+            now_ms=moment(request.now_ms, "now_ms"),
             ttl_ms=request.ttl_ms,
             policies=self._ports.policies,
             contacts=self._ports.contacts,
@@ -76,40 +80,63 @@ class EligibilityServicer(EligibilityServiceServicer):
 
     async def Release(self, request: pb.ReleaseRequest, context: object) -> pb.ReleaseResponse:
         """Give places back."""
-        return pb.ReleaseResponse(released=await self._ports.contacts.release(request.decision_id, request.items))
+        decision_id = text(request.decision_id, "decision_id")
+        items = [text(item, f"items[{place}]") for place, item in enumerate(request.items)]
+        return pb.ReleaseResponse(released=await self._ports.contacts.release(decision_id, items))
 
     async def ForgetSubject(self, request: pb.ForgetSubjectRequest, context: object) -> pb.ForgetSubjectResponse:
         """Remove everything about a subject."""
-        (subject_id,) = _subjects([request.subject_id])
+        subject_id = text(request.subject_id, "subject_id")
         return pb.ForgetSubjectResponse(rows_removed=await self._ports.contacts.forget(subject_id))
 
-    def _allowed(self, request: pb.EvaluateRequest | pb.GetContactStateRequest) -> Mapping[str, frozenset[str]]:
-        """Categories by purpose, once everything about the basis holds for every subject."""
-        subjects = _subjects(request.subject_ids)
-        found = self._ports.verifier.verify(
-            _signed(request.basis), now_us=request.now_ms * 1000, subject=subjects[0], channel=request.channel
+    def _allowed_then(self, request: pb.EvaluateRequest) -> Mapping[str, frozenset[str]] | None:
+        """Categories by purpose at the request's own time: equal requests give equal answers, also years later in a replay."""
+        if not request.HasField("basis"):
+            return None
+        ports, subjects = self._ports, _subjects(request.subject_ids)
+        found = verify(
+            _signed(request.basis),
+            ports.basis_keys,
+            now_us=moment(request.now_ms, "now_ms") * 1000,
+            ledger=ports.ledger,
+            subject=subjects[0],
+            channel=request.channel,
         )
-        if not found.members.issuperset(subjects):
-            raise Invalid("Subjects that the basis does not name", reason="BASIS_SUBJECT", field="subject_ids")
-        return found.allowed
+        return _about(found, subjects).allowed
+
+    def _may_look(self, request: pb.GetContactStateRequest) -> Sequence[str]:
+        """The subjects, once a basis that is valid now allows contact control for all of them."""
+        subjects = _subjects(request.subject_ids)
+        found = self._verifier.verify(
+            _signed(request.basis),
+            now_us=self._ports.clock.now_us(),
+            subject=subjects[0],
+            channel=request.channel,
+            purposes=(CONTACT_CONTROL,),
+        )
+        _about(found, subjects)
+        return subjects
 
 
-def _signed(basis: WireBasis) -> SignedBasis | None:
-    return SignedBasis(basis.body, basis.key_id, basis.signature) if basis.body else None
+def _about(basis: Basis, subjects: Sequence[str]) -> Basis:
+    if not basis.members.issuperset(subjects):
+        raise Forbidden("The consent basis does not name every subject.", reason="BASIS_SUBJECT")
+    return basis
+
+
+def _signed(basis: WireBasis) -> SignedBasis:
+    return SignedBasis(basis.body, basis.key_id, basis.signature)
 
 
 def _subjects(subject_ids: Sequence[str]) -> Sequence[str]:
-    if not 0 < len(subject_ids) <= MOST_SUBJECTS or not all(0 < len(name) <= MOST_SUBJECTS for name in subject_ids):
-        raise Invalid(f"1 to {MOST_SUBJECTS} ids", reason="BAD_COUNT", field="subject_ids")
-    return subject_ids
+    return texts(subject_ids, "subject_ids", most=MOST_SUBJECTS)
 
 
-def _check_items(request: pb.ReserveRequest) -> None:
-    if not 0 < len(request.items) <= MOST_ITEMS:
-        raise Invalid(f"1 to {MOST_ITEMS} items", reason="BAD_COUNT", field="items")
-    if len({item.item for item in request.items}) < len(request.items):
-        raise Invalid("Each item once", reason="REPEATED", field="items")
-    if not request.decision_id:
-        raise Invalid("A decision is needed", reason="MISSING", field="decision_id")
+def _wishes(request: pb.ReserveRequest) -> Sequence[tuple[str, str, str]]:
+    counted(request.items, "items", most=MOST_ITEMS)
+    names = [text(each.item, f"items[{place}].item") for place, each in enumerate(request.items)]
+    if len(set(names)) < len(names):
+        raise Invalid("Each item once.", reason="REPEATED", field="items")
     if request.ttl_ms > LONGEST_TTL_MS:
-        raise Invalid(f"At most {LONGEST_TTL_MS} ms", reason="OUT_OF_RANGE", field="ttl_ms")
+        raise Invalid(f"At most {LONGEST_TTL_MS} ms.", reason="OUT_OF_RANGE", field="ttl_ms")
+    return [(each.item, each.action, each.channel) for each in request.items]

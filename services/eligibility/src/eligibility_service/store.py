@@ -8,7 +8,7 @@ from typing import Any
 from eligibility_service.domain.contact import Contact
 from eligibility_service.ports import Admit, Answer, Contacts, Outcome, Reservation, Wish
 from servicekit import queries
-from servicekit.errors import AlreadyExists
+from servicekit.errors import AlreadyExists, FailedPrecondition
 from servicekit.postgres import Connection, Pool, connection, transaction
 
 sql = queries.load("eligibility_service")
@@ -21,16 +21,17 @@ class PostgresContacts:
         self._pool = pool
 
     async def of(self, subject_ids: Collection[str], *, since_ms: int, now_ms: int) -> tuple[int, Sequence[Contact]]:
-        """What counts, and its version."""
+        """What counts, and its version; the version is read first, so that it never promises more than was seen."""
         async with connection(self._pool) as reader:
-            known = await _contacts(reader, subject_ids, since_ms, now_ms)
-            return await sql.version(reader, subject_ids=list(subject_ids)), known
+            version = await sql.version(reader, subject_ids=list(subject_ids))
+            return version, await _contacts(reader, subject_ids, since_ms, now_ms)
 
     async def add(self, outcome: Outcome) -> bool:
         """Remember an outcome, once."""
         contact = outcome.contact
         async with transaction(self._pool) as tx:
-            await _alone(tx, [outcome.subject_id])
+            if not await _alone(tx, [outcome.subject_id]):
+                return False
             added = await sql.add_outcome(
                 tx,
                 outcome_id=outcome.outcome_id,
@@ -40,10 +41,12 @@ class PostgresContacts:
                 outcome=contact.outcome,
                 **_columns(contact),
             )
+            if not _count(added):
+                return False
             if contact.outcome == "impression":
                 await sql.commit_reservation(tx, decision_id=outcome.decision_id, action=contact.action)
             await sql.changed(tx, subject_ids=[outcome.subject_id])
-        return bool(added == "INSERT 0 1")
+            return True
 
     async def reserve(
         self,
@@ -58,30 +61,45 @@ class PostgresContacts:
     ) -> Answer:
         """Take places one after the other, alone on these subjects."""
         async with transaction(self._pool) as tx:
-            await _alone(tx, subject_ids)
-            held = await _held(tx, decision_id, wishes)
+            subjects = await _alone(tx, subject_ids)
+            if not subjects:
+                raise FailedPrecondition("Every subject is forgotten.", reason="SUBJECT_FORGOTTEN")
+            held = await _held(tx, decision_id, subject_ids, wishes, now_ms)
             known = await _contacts(tx, subject_ids, since_ms, now_ms)
-            accepted, refused = list(held.values()), []
+            taken: list[Reservation] = []
+            refused: list[tuple[str, str]] = []
             for wish in (wish for wish in wishes if wish.item not in held):
                 cause = admit(known, wish.contact)
-                if cause is not None:
+                if cause is None:
+                    taken.append(await _take(tx, decision_id, subjects[0], wish, until_ms))
+                    known.append(wish.contact)
+                else:
                     refused.append((wish.item, cause))
-                    continue
-                accepted.append(await _hold(tx, decision_id, subject_ids[0], wish, until_ms))
-                known.append(wish.contact)
-            await sql.changed(tx, subject_ids=list(subject_ids))
-        return Answer(tuple(accepted), tuple(refused))
+            if taken:
+                await sql.changed(tx, subject_ids=subjects)
+        return Answer((*held.values(), *taken), tuple(refused))
 
     async def release(self, decision_id: str, items: Collection[str]) -> Sequence[str]:
         """Give back what still holds."""
         async with transaction(self._pool) as tx:
-            return sorted([row["item"] async for row in sql.release(tx, decision_id=decision_id, items=list(items))])
+            rows = [row async for row in sql.release(tx, decision_id=decision_id, items=list(items))]
+            if rows:
+                await sql.changed(tx, subject_ids=sorted({row["subject_id"] for row in rows}))
+        return sorted(row["item"] for row in rows)
 
     async def forget(self, subject_id: str) -> int:
-        """Remove everything about a subject."""
+        """Remove everything about a subject; its empty row stays, so that a late outcome finds it forgotten."""
         async with transaction(self._pool) as tx:
-            steps = (sql.forget_events, sql.forget_reservations, sql.forget_subject)
+            await _alone(tx, [subject_id])
+            await sql.mark_forgotten(tx, subject_id=subject_id)
+            steps = (sql.forget_events, sql.forget_reservations)
             return sum([_count(await step(tx, subject_id=subject_id)) for step in steps])
+
+    async def forget_before(self, ms: int) -> int:
+        """Remove what is older."""
+        async with connection(self._pool) as writer:
+            steps = (sql.forget_old_events, sql.forget_old_reservations)
+            return sum([_count(await step(writer, before_ms=ms)) for step in steps])
 
 
 def _count(status: str) -> int:
@@ -99,35 +117,39 @@ def _columns(contact: Contact) -> dict[str, object]:
     }
 
 
-def _contact(row: Any, outcome: str) -> Contact:
-    return Contact(row["action"], row["grp"], row["issue"], row["channel"], row["class"], outcome, row["at_ms"])
+def _contact(row: Any) -> Contact:
+    return Contact(*(row[name] for name in ("action", "grp", "issue", "channel", "class", "outcome", "at_ms")))
 
 
-async def _alone(tx: Connection, subject_ids: Sequence[str]) -> None:
-    await sql.meet_subjects(tx, subject_ids=list(subject_ids))
-    async for _ in sql.lock_subjects(tx, subject_ids=list(subject_ids)):
-        pass
+async def _alone(tx: Connection, subject_ids: Sequence[str]) -> list[str]:
+    """Lock the subjects' rows in order; those that are not forgotten."""
+    wanted = sorted(set(subject_ids))
+    await sql.meet_subjects(tx, subject_ids=wanted)
+    return [row["subject_id"] async for row in sql.lock_subjects(tx, subject_ids=wanted) if not row["forgotten"]]
 
 
 async def _contacts(reader: Connection, subject_ids: Collection[str], since_ms: int, now_ms: int) -> list[Contact]:
     rows = sql.contacts(reader, subject_ids=list(subject_ids), since_ms=since_ms, now_ms=now_ms)
-    return [_contact(row, row["outcome"]) async for row in rows]
+    return [_contact(row) async for row in rows]
 
 
-async def _held(tx: Connection, decision_id: str, wishes: Sequence[Wish]) -> dict[str, Reservation]:
-    """Places that an earlier call took, by item; the same item must want the same."""
+async def _held(
+    tx: Connection, decision_id: str, subject_ids: Sequence[str], wishes: Sequence[Wish], now_ms: int
+) -> dict[str, Reservation]:
+    """Places that an earlier call took and that still hold, by item; the same item must want the same."""
     wanted = {wish.item: wish.contact for wish in wishes}
     held: dict[str, Reservation] = {}
     async for row in sql.reservations(tx, decision_id=decision_id, items=list(wanted)):
         contact = wanted[row["item"]]
-        if (contact.action, contact.channel) != (row["action"], row["channel"]):
-            raise AlreadyExists("This item was reserved for another action", reason="ITEM_REUSED", field="items")
-        held[row["item"]] = Reservation(str(row["reservation_id"]), row["item"], contact, row["expires_ms"])
+        if (contact.action, contact.channel) != (row["action"], row["channel"]) or row["subject_id"] not in subject_ids:
+            raise AlreadyExists("This item was reserved for something else.", reason="ITEM_REUSED", field="items")
+        if row["state"] == "committed" or (row["state"] == "live" and row["expires_ms"] > now_ms):
+            held[row["item"]] = Reservation(str(row["reservation_id"]), row["item"], contact, row["expires_ms"])
     return held
 
 
-async def _hold(tx: Connection, decision_id: str, subject_id: str, wish: Wish, until_ms: int) -> Reservation:
-    reservation_id = await sql.add_reservation(
+async def _take(tx: Connection, decision_id: str, subject_id: str, wish: Wish, until_ms: int) -> Reservation:
+    reservation_id = await sql.take(
         tx,
         decision_id=decision_id,
         item=wish.item,

@@ -10,13 +10,17 @@ from assent.eligibility.v1 import eligibility_service_pb2 as pb
 from assent.profile.v1 import profile_service_pb2 as profile
 from assent.signals.v1.signal_pb2 import Signal, SignalKind
 from catalog.values import Missing, Value
-from eligibility_service.domain.evaluation import Evaluation, Reason, Rejected
+from eligibility_service.border import counted, known, moment, text
+from eligibility_service.domain.evaluation import Evaluation, Rejected
+from eligibility_service.domain.reasons import Reason
 from eligibility_service.domain.request import ContactState, LiveSignal, Money, Pause, RawValue, Request, Seen, Used
 from servicekit.errors import Invalid
 from servicekit.values import plain
 
 SOURCES = frozenset({"profile", "signals", "contact"})
-LONGEST = 256
+STRONGEST = 3
+MOST_PLACEMENTS = 64
+MOST_JURISDICTIONS = 16
 
 _WITHHELD = {
     profile.WITHHELD_REASON_UNSPECIFIED: Missing.UNKNOWN,
@@ -43,7 +47,7 @@ def to_request(message: pb.EvaluateRequest, allowed: Mapping[str, frozenset[str]
         placements=tuple(message.placements),
         jurisdictions=tuple(message.jurisdictions),
         view={field.attribute: Seen(raw(field.value), field.as_of_ms) for field in message.view},
-        withheld={each.attribute: _WITHHELD.get(each.reason, Missing.UNKNOWN) for each in message.withheld},
+        withheld=_withheld(message),
         signals=_signals(message),
         signals_fresh=message.signals_fresh,
         context={attribute.name: raw(attribute.value) for attribute in message.context},
@@ -54,31 +58,39 @@ def to_request(message: pb.EvaluateRequest, allowed: Mapping[str, frozenset[str]
 
 
 def _check(message: pb.EvaluateRequest) -> None:
-    if message.now_ms <= 0:
-        raise Invalid("A time is needed", reason="MISSING", field="now_ms")
-    if not 0 < len(message.channel) <= LONGEST:
-        raise Invalid(f"1 to {LONGEST} characters", reason="BAD_TEXT", field="channel")
+    moment(message.now_ms, "now_ms")
+    text(message.channel, "channel")
+    counted(message.placements, "placements", least=0, most=MOST_PLACEMENTS)
+    counted(message.jurisdictions, "jurisdictions", least=0, most=MOST_JURISDICTIONS)
     if not SOURCES.issuperset(message.unavailable):
-        raise Invalid(f"Only {', '.join(sorted(SOURCES))}", reason="UNKNOWN_SOURCE", field="unavailable")
+        raise Invalid(f"Only {', '.join(sorted(SOURCES))}.", reason="UNKNOWN_SOURCE", field="unavailable")
+
+
+def _withheld(message: pb.EvaluateRequest) -> dict[str, Missing]:
+    return {
+        each.attribute: _WITHHELD[known(each.reason, profile.WithheldReason, f"withheld[{place}].reason")]
+        for place, each in enumerate(message.withheld)
+    }
 
 
 def _signals(message: pb.EvaluateRequest) -> dict[str, LiveSignal]:
-    """The strongest live signal of each definition."""
+    """The strongest live signal of each definition; one without an end has not ended."""
     live: dict[str, LiveSignal] = {}
-    for signal in message.signals:
-        if signal.expires_at_ms <= message.now_ms:
-            continue
-        known = live.get(signal.definition)
-        if known is None or known.strength < signal.strength:
-            live[signal.definition] = _live(signal)
+    for place, signal in enumerate(message.signals):
+        given = _live(signal, f"signals[{place}]")
+        strongest = live.get(signal.definition)
+        ended = 0 < signal.expires_at_ms <= message.now_ms
+        if not ended and (strongest is None or strongest.strength < given.strength):
+            live[signal.definition] = given
     return live
 
 
-def _live(signal: Signal) -> LiveSignal:
-    kind = (
-        SignalKind.Name(signal.kind).removeprefix("SIGNAL_KIND_").lower() if signal.kind in SignalKind.values() else ""
-    )
-    return LiveSignal(kind, signal.strength, {field.name: raw(field.value) for field in signal.fields})
+def _live(signal: Signal, field: str) -> LiveSignal:
+    kind = SignalKind.Name(known(signal.kind, SignalKind, f"{field}.kind"))
+    if not 1 <= signal.strength <= STRONGEST:
+        raise Invalid(f"A strength is 1 to {STRONGEST}.", reason="OUT_OF_RANGE", field=f"{field}.strength")
+    stated = "" if signal.kind == SignalKind.SIGNAL_KIND_UNSPECIFIED else kind.removeprefix("SIGNAL_KIND_").lower()
+    return LiveSignal(stated, signal.strength, {each.name: raw(each.value) for each in signal.fields})
 
 
 def _contact(message: pb.ContactState) -> ContactState:
@@ -126,7 +138,7 @@ def _reason(reason: Reason) -> pb.Reason:
         rule=reason.rule,
         code=reason.code,
         attribute=reason.attribute,
-        seen=None if reason.seen is None else _wire(reason.seen),
+        seen=None if reason.seen is None or isinstance(reason.seen, Missing) else _wire(reason.seen),
         needed=reason.needed,
         missing=reason.missing,
         disclose=reason.disclose,

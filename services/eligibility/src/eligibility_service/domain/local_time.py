@@ -1,14 +1,20 @@
-"""Local wall time: now.* attributes and quiet hours."""
+"""Local wall time: now.* attributes, calendar periods and quiet hours.
+
+Theory. An instant has one wall time in a zone, but a wall time may have two instants (the clock goes back) or none (it goes
+forward). Python reads such a time in two ways, `fold` 0 and 1 (PEP 495). Where quiet hours begin or end at such a time, both readings
+count: they last from the earlier beginning to the later end.
+"""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from catalog.attributes import WEEKDAYS
 from catalog.model import Pack, QuietHours
 
 MS = 1000
+DAY = timedelta(days=1)
 
 
 def zone(name: str) -> ZoneInfo | None:
@@ -24,45 +30,39 @@ def local(now_ms: int, where: ZoneInfo) -> datetime:
     return datetime.fromtimestamp(now_ms // MS, UTC).astimezone(where)
 
 
-def weekday(when: datetime) -> str:
+def weekday(day: date) -> str:
     """Mon .. sun."""
-    return WEEKDAYS[when.weekday()]
+    return WEEKDAYS[day.weekday()]
 
 
-def is_holiday(when: datetime, packs: tuple[Pack, ...]) -> bool:
+def is_holiday(day: date, packs: tuple[Pack, ...]) -> bool:
     """Whether a pack lists the day."""
-    return any(when.date() == _day(instant) for pack in packs for instant in pack.holidays)
+    return any(day == datetime.fromtimestamp(listed // MS, UTC).date() for pack in packs for listed in pack.holidays)
 
 
-def _day(instant_ms: int) -> date:
-    return datetime.fromtimestamp(instant_ms // MS, UTC).date()
+def readings(day: date, at: time, where: ZoneInfo) -> tuple[int, int]:
+    """The instants that a wall time means, earlier first; the same twice unless the clock changes there."""
+    first, second = (int(datetime.combine(day, at.replace(fold=fold), where).timestamp()) * MS for fold in (0, 1))
+    return min(first, second), max(first, second)
+
+
+def midnight(day: date, where: ZoneInfo) -> int:
+    """When the day begins there."""
+    return readings(day, time(), where)[0]
 
 
 def is_quiet(hours: QuietHours, now_ms: int, where: ZoneInfo, *, holiday: bool) -> bool:
-    """Whether it is quiet there, in either reading of an ambiguous or skipped local time.
-
-    Wall time repeats or jumps at a change of the clock; the reading an hour off is checked on both sides of it.
-    """
-    readings = {local(now_ms, where).replace(tzinfo=None)}
-    for side in (-1, 1):
-        other = local(now_ms + side * 3_600_000, where)
-        shift = (other.utcoffset() or timedelta()) - (local(now_ms, where).utcoffset() or timedelta())
-        if shift:
-            readings.add(local(now_ms, where).replace(tzinfo=None) + shift)
-    return any(_quiet_at(hours, reading, holiday=holiday) for reading in readings)
-
-
-def _quiet_at(hours: QuietHours, reading: datetime, *, holiday: bool) -> bool:
+    """Whether it is quiet there: on a holiday that counts, or in the hours that began today or the day before."""
     if holiday and hours.holidays:
         return True
-    clock = reading.strftime("%H:%M")
-    if hours.start <= hours.end:
-        return hours.start <= clock < hours.end and _covers(hours, reading)
-    if clock >= hours.start:
-        return _covers(hours, reading)
-    return clock < hours.end and _covers(hours, reading - timedelta(days=1))
+    today = local(now_ms, where).date()
+    return any(_lasts(hours, day, now_ms, where) for day in (today - DAY, today, today + DAY))
 
 
-def _covers(hours: QuietHours, begun: datetime) -> bool:
-    """Whether quiet hours that began on that day count."""
-    return not hours.days or weekday(begun) in hours.days
+def _lasts(hours: QuietHours, begun: date, now_ms: int, where: ZoneInfo) -> bool:
+    """Whether the quiet hours that began on that day last; equal ends mean the whole day, because zero must not mean never."""
+    if hours.days and weekday(begun) not in hours.days:
+        return False
+    start, end = time.fromisoformat(hours.start), time.fromisoformat(hours.end)
+    ended = begun if start < end else begun + DAY
+    return readings(begun, start, where)[0] <= now_ms < readings(ended, end, where)[1]

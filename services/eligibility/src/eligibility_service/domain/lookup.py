@@ -12,48 +12,61 @@ from catalog.model import Bundle, Derived
 from catalog.values import Missing, Value, conform
 from eligibility_service.domain import local_time
 from eligibility_service.domain.request import Money, RawValue, Request, Seen
+from eligibility_service.domain.verdicts import Found
 
 DAY_MS = 86_400_000
 CANDIDATE = "contact.days_since_shown"
 """The one attribute whose value depends on the action that is judged."""
 
-Found = Value | Missing
-
 
 class Lookup:
-    """Values of one request, read for one purpose."""
+    """Values of one request, read for one purpose; `candidate` is the action judged, where a rule asks about it."""
 
-    def __init__(self, bundle: Bundle, request: Request, purpose: str, derived: Mapping[str, Derived]) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        request: Request,
+        purpose: str,
+        derived: Mapping[str, Derived],
+        candidate: str | None = None,
+    ) -> None:
         self._bundle = bundle
+        self._table = bundle.table
         self._request = request
+        self._purpose = purpose
         self._categories = request.categories(purpose)
         self._derived = derived
+        self._candidate = candidate
         self._memo: dict[str, Found] = {}
 
     def __call__(self, name: str) -> Found:
         """The value of an attribute, or the cause of its absence."""
         found = self._memo.get(name)
         if found is None:
-            found = self._memo[name] = self._read(name)
+            found = self._memo[name] = self._read(self._table[name])
         return found
 
-    def judging(self, action: str) -> Callable[[str], Found]:
-        """The same, for an expression that reads what is known of one action."""
-        return lambda name: self._days_since_shown(action) if name == CANDIDATE else self(name)
+    def judging(self, action: str) -> Lookup:
+        """The same, for a rule that reads what is known of one action."""
+        return Lookup(self._bundle, self._request, self._purpose, self._derived, action)
 
-    def _read(self, name: str) -> Found:
-        info = self._bundle.table[name]
-        if not info.categories <= self._categories:
-            return Missing.NO_CONSENT
-        if name in self._derived:
-            return self._derive(self._derived[name])
-        sources: Mapping[str, Callable[[AttributeInfo], Found]] = {
-            "view": self._view,
-            "signal": self._signal,
-            "context": self._context,
-            "now": self._now,
-        }
-        return sources[name.partition(".")[0]](info)
+    def _read(self, info: AttributeInfo) -> Found:
+        return self._value(info) if info.categories <= self._categories else Missing.NO_CONSENT
+
+    def _value(self, info: AttributeInfo) -> Found:
+        match info.id.partition(".")[0]:
+            case "view":
+                return self._view(info)
+            case "signal":
+                return self._signal(info)
+            case "derived":
+                return self._derive(info)
+            case "context":
+                return self._context(info)
+            case "now":
+                return self._now(info)
+            case _:
+                return self._days_since_shown()
 
     def _view(self, info: AttributeInfo) -> Found:
         if "profile" in self._request.unavailable:
@@ -67,6 +80,7 @@ class Lookup:
         return info.freshness_ms is not None and self._request.now_ms - seen.as_of_ms > info.freshness_ms
 
     def _signal(self, info: AttributeInfo) -> Found:
+        """A signal that was not returned is inactive: strength 0, and none of its fields is known."""
         if not self._request.signals_known:
             return Missing.UNAVAILABLE
         _, definition, *field = info.id.split(".")
@@ -81,7 +95,7 @@ class Lookup:
         if info.id == "context.channel":
             return self._request.channel
         if info.id == "context.jurisdictions":
-            return frozenset(jurisdictions(self._bundle, self._request))
+            return frozenset(self._request.jurisdictions or (self._bundle.bank.jurisdiction,))
         if info.id not in self._request.context:
             return Missing.UNKNOWN
         return _conform(self._request.context[info.id], info)
@@ -91,29 +105,31 @@ class Lookup:
             return self._wall.hour
         if info.id == "now.weekday":
             return local_time.weekday(self._wall)
-        return local_time.is_holiday(self._wall, self._bundle.active_packs)
+        return local_time.is_holiday(self._wall.date(), self._bundle.active_packs)
 
     @cached_property
     def _wall(self) -> datetime:
         where = local_time.zone(customer_zone(self._request) or self._bundle.bank.time_zone)
         return local_time.local(self._request.now_ms, where or ZoneInfo("UTC"))
 
-    def _days_since_shown(self, action: str) -> Found:
-        if "interaction" not in self._categories:
-            return Missing.NO_CONSENT
-        if self._request.contact is None:
+    def _days_since_shown(self) -> Found:
+        """The one thing that is known of a candidate."""
+        contact = self._request.contact
+        if contact is None or "contact" in self._request.unavailable:
             return Missing.UNAVAILABLE
-        at = self._request.contact.last_shown.get(action)
+        at = contact.last_shown.get(self._candidate or "")
         return Missing.UNKNOWN if at is None else (self._request.now_ms - at) // DAY_MS
 
-    def _derive(self, derived: Derived) -> Found:
-        values = [self(name) for name in derived.of]
-        for value in values:
+    def _derive(self, info: AttributeInfo) -> Found:
+        derived = self._derived[info.id]
+        values: list[Value] = []
+        for name in derived.of:
+            value = self(name)
             if isinstance(value, Missing):
                 return value
-        return _ARITHMETIC[derived.op](
-            [value for value in values if not isinstance(value, Missing)], self._request.now_ms
-        )
+            values.append(value)
+        result = _ARITHMETIC[derived.op](values, self._request.now_ms)
+        return result if isinstance(result, Missing) else conform(result, info.type)
 
 
 def _numbers(values: list[Value]) -> list[int]:
@@ -145,11 +161,6 @@ def _conform(value: RawValue, info: AttributeInfo) -> Found:
     if info.type.kind == "enum" and info.type.values and found not in info.type.values:
         return Missing.MISMATCH
     return found
-
-
-def jurisdictions(bundle: Bundle, request: Request) -> tuple[str, ...]:
-    """Those of the request, else the bank's own."""
-    return request.jurisdictions or (bundle.bank.jurisdiction,)
 
 
 def customer_zone(request: Request) -> str | None:

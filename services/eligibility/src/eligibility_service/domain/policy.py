@@ -1,53 +1,126 @@
-"""A bundle's rules, parsed once: which rule judges which action."""
+"""A bundle ready to evaluate: rules compiled once, and what depends only on where something is to be shown resolved once.
+
+A request names its channel, placements and jurisdictions; few combinations ever occur, so each keeps its `Plan`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
-from catalog.expression import Expression, attributes
+from catalog.expression import attributes
 from catalog.model import Action, Bundle, Derived, Rule
-from eligibility_service.domain.contact import in_scope
+from eligibility_service.domain.builtin import warrant
+from eligibility_service.domain.jurisdictions import packs_in_force
 from eligibility_service.domain.lookup import CANDIDATE
+from eligibility_service.domain.touching import Calm, Cover, calm, cover
+from eligibility_service.domain.verdicts import Form, Truth, normal_form
 
-STAGES = ("consent", "builtin", "eligibility", "applicability", "suitability", "suppression", "contact")
 SAFEGUARDING = "safeguarding"
+PLANS = 256
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Judge:
-    """A rule and its parsed requirement; `jurisdiction` is None for the bank's own rules."""
+    """A rule and its compiled requirement."""
 
     rule: Rule
-    requirement: Expression
-    jurisdiction: str | None
+    requirement: Form
     reads_candidate: bool
 
-    def purpose(self, action: Action) -> str:
-        """What the rule reads under."""
-        return SAFEGUARDING if self.rule.protective else action.purpose
+    def settle(self, truth: Truth) -> bool:
+        """Whether the rule holds; in a protective one, unknown is no."""
+        return self.rule.missing == "pass" and not self.rule.protective if truth is None else truth
 
 
 @dataclass(frozen=True, slots=True)
+class Judgement:
+    """A judge and the purpose that it reads under for one action."""
+
+    judge: Judge
+    purpose: str
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An action that the request could show, where, and what judges it."""
+
+    action: Action
+    placements: tuple[str, ...]
+    judgements: tuple[Judgement, ...]
+    cover: Cover
+    warrant: Form | None
+    selling: bool
+    needs_consent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that is known before the customer is: candidates sorted by action, and the quiet hours that bind."""
+
+    candidates: tuple[Candidate, ...]
+    calm: Calm
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something is to be shown; no placements means all of the channel."""
+
+    channel: str
+    placements: frozenset[str]
+    jurisdictions: frozenset[str]
+
+
 class Policy:
-    """A bundle ready to evaluate."""
+    """A compiled bundle."""
 
-    bundle: Bundle
-    judges: Mapping[str, tuple[Judge, ...]]
-    derived: Mapping[str, Derived]
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self.derived: Mapping[str, Derived] = {derived.id: derived for derived in bundle.derived}
+        self._judges = {id(rule): self._judge(rule) for rule in bundle.all_rules}
+        self.plan = lru_cache(PLANS)(self._plan)
+        """The plan of a `Place`."""
+
+    def _judge(self, rule: Rule) -> Judge:
+        requirement = self.bundle.expression(rule.require)
+        reads_candidate = any(self._reads_candidate(name) for name in attributes(requirement))
+        return Judge(rule, normal_form(requirement), reads_candidate)
+
+    def _reads_candidate(self, name: str) -> bool:
+        inputs = self.derived[name].of if name in self.derived else ()
+        return name == CANDIDATE or any(map(self._reads_candidate, inputs))
+
+    def _plan(self, place: Place) -> Plan:
+        packs = packs_in_force(self.bundle, place.jurisdictions)
+        rules = (*self.bundle.rules, *(rule for pack in packs for rule in pack.rules))
+        judges = [self._judges[id(rule)] for rule in rules]
+        quiet = calm(self.bundle, place.channel, packs)
+        found = (self._candidate(action, place, judges, quiet) for action in self.bundle.actions)
+        candidates = sorted((each for each in found if each.placements), key=lambda each: each.action.id)
+        return Plan(tuple(candidates), quiet)
+
+    def _candidate(self, action: Action, place: Place, judges: list[Judge], quiet: Calm) -> Candidate:
+        judgements = tuple(_judgement(judge, action) for judge in judges if judge.rule.scope.covers(action))
+        covered = cover(self.bundle, action, place.channel, quiet)
+        return Candidate(
+            action,
+            self._placements(action, place),
+            judgements,
+            covered,
+            warrant(action),
+            selling=action.selling,
+            needs_consent=self.bundle.purpose[action.purpose].needs_consent,
+        )
+
+    def _placements(self, action: Action, place: Place) -> tuple[str, ...]:
+        """Where it could appear; nowhere means that it is no candidate."""
+        if not action.treatments_on(place.channel):
+            return ()
+        here = {each.id for each in self.bundle.placements if place.channel in each.channels}
+        return tuple(sorted(here.intersection(action.placements, place.placements or here)))
 
 
-def compile_policy(bundle: Bundle) -> Policy:
-    """Resolve scopes and parse requirements; linear in rules times actions, once per bundle."""
-    own = [_judge(bundle, rule, None) for rule in bundle.rules]
-    packs = [_judge(bundle, rule, pack.jurisdiction) for pack in bundle.active_packs for rule in pack.rules]
-    ordered = sorted(own + packs, key=lambda judge: (STAGES.index(judge.rule.stage), judge.rule.id))
-    judges = {
-        action.id: tuple(judge for judge in ordered if in_scope(judge.rule.scope, action)) for action in bundle.actions
-    }
-    return Policy(bundle, judges, {derived.id: derived for derived in bundle.derived})
-
-
-def _judge(bundle: Bundle, rule: Rule, jurisdiction: str | None) -> Judge:
-    requirement = bundle.expression(rule.require)
-    return Judge(rule, requirement, jurisdiction, CANDIDATE in attributes(requirement))
+def _judgement(judge: Judge, action: Action) -> Judgement:
+    purpose = SAFEGUARDING if judge.rule.protective else action.purpose
+    return Judgement(judge, purpose)

@@ -6,7 +6,7 @@ INSERT INTO contact_subject (subject_id) SELECT unnest(:subject_ids::text []) ON
 
 -- name: lock_subjects(subject_ids)
 -- Be alone on these subjects, always locked in the same order.
-SELECT subject_id FROM contact_subject WHERE subject_id = ANY (:subject_ids::text []) ORDER BY subject_id FOR UPDATE;
+SELECT subject_id, forgotten FROM contact_subject WHERE subject_id = ANY (:subject_ids::text []) ORDER BY subject_id FOR UPDATE;
 
 -- name: changed(subject_ids)!
 -- Count a change of these subjects' contact state.
@@ -35,26 +35,32 @@ VALUES (:outcome_id, :replaces, :decision_id, :subject_id, :action, :grp, :issue
 ON CONFLICT DO NOTHING;
 
 -- name: commit_reservation(decision_id, action)!
--- The treatment was shown: the outcome counts from now on, and the reservation no longer does.
-UPDATE reservation SET state = 'committed' WHERE decision_id = :decision_id AND action = :action AND state <> 'committed';
+-- The treatment was shown: the outcome counts from now on, and one reservation of it no longer does.
+UPDATE reservation SET state = 'committed'
+WHERE reservation_id = (
+    SELECT r.reservation_id FROM reservation AS r
+    WHERE r.decision_id = :decision_id AND r.action = :action AND r.state <> 'committed'
+    ORDER BY r.state = 'live' DESC, r.item LIMIT 1
+);
 
 -- name: reservations(decision_id, items)
 -- Places that a decision has, or had.
-SELECT reservation_id, item, action, channel, grp, issue, class, state, at_ms, expires_ms
+SELECT reservation_id, item, subject_id, action, channel, state, expires_ms
 FROM reservation
 WHERE decision_id = :decision_id AND item = ANY (:items::text []);
 
--- name: add_reservation(decision_id, item, subject_id, action, grp, issue, channel, class_, at_ms, expires_ms)$
--- Hold a place.
+-- name: take(decision_id, item, subject_id, action, grp, issue, channel, class_, at_ms, expires_ms)$
+-- Hold a place; one that was released or has expired is taken anew.
 INSERT INTO reservation (decision_id, item, subject_id, action, grp, issue, channel, class, at_ms, expires_ms)
 VALUES (:decision_id, :item, :subject_id, :action, :grp, :issue, :channel, :class_, :at_ms, :expires_ms)
+ON CONFLICT (decision_id, item) DO UPDATE SET state = 'live', at_ms = excluded.at_ms, expires_ms = excluded.expires_ms
 RETURNING reservation_id;
 
 -- name: release(decision_id, items)
 -- Give back what still holds; no items means all.
 UPDATE reservation SET state = 'released'
 WHERE decision_id = :decision_id AND state = 'live' AND (cardinality(:items::text []) = 0 OR item = ANY (:items::text []))
-RETURNING item;
+RETURNING item, subject_id;
 
 -- name: forget_events(subject_id)!
 -- Remove a subject's contacts.
@@ -64,6 +70,14 @@ DELETE FROM contact_event WHERE subject_id = :subject_id;
 -- Remove a subject's reservations.
 DELETE FROM reservation WHERE subject_id = :subject_id;
 
--- name: forget_subject(subject_id)!
--- Remove the row that was locked.
-DELETE FROM contact_subject WHERE subject_id = :subject_id;
+-- name: mark_forgotten(subject_id)!
+-- Nothing about this subject is taken any more.
+UPDATE contact_subject SET forgotten = true WHERE subject_id = :subject_id;
+
+-- name: forget_old_events(before_ms)!
+-- Remove contacts that no policy or limit remembers.
+DELETE FROM contact_event WHERE at_ms < :before_ms;
+
+-- name: forget_old_reservations(before_ms)!
+-- Remove reservations that ended long ago.
+DELETE FROM reservation WHERE expires_ms < :before_ms;

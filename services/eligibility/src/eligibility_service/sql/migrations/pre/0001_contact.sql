@@ -1,7 +1,8 @@
 -- migrate:up
 CREATE TABLE contact_subject (
     subject_id text PRIMARY KEY,
-    version bigint NOT NULL DEFAULT 0
+    version bigint NOT NULL DEFAULT 0,
+    forgotten boolean NOT NULL DEFAULT false
 );
 
 CREATE TABLE contact_event (
@@ -18,6 +19,7 @@ CREATE TABLE contact_event (
     at_ms bigint NOT NULL
 );
 CREATE INDEX contact_event_by_subject ON contact_event (subject_id, at_ms);
+CREATE INDEX contact_event_by_time ON contact_event USING brin (at_ms);
 CREATE INDEX contact_event_by_replaced ON contact_event (replaces) WHERE replaces IS NOT NULL;
 
 CREATE TABLE reservation (
