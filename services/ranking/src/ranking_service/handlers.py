@@ -80,7 +80,7 @@ async def forget_subject(
     if known is not None:
         return known
     removed = await learner.forget(subject_id, ledger_index=ledger_index, now_ms=now_ms)
-    version = await _without(removed, now_ms, store=store, publication=publication)
+    version = await _without(now_ms, store=store, publication=publication)
     answer = Forgotten(removed, version)
     await learner.remember_forgotten(request, answer)
     return answer
@@ -105,7 +105,7 @@ async def narrow_subject(
     if not lost:
         return 0
     removed = await learner.unlearn(subject_id, lost, ledger_index=ledger_index, now_ms=now_ms)
-    await _without(removed, now_ms, store=store, publication=publication)
+    await _without(now_ms, store=store, publication=publication)
     return removed
 
 
@@ -120,11 +120,8 @@ async def build_snapshot(
     return built
 
 
-async def _without(removed: int, now_ms: int, *, store: SnapshotStore, publication: Publication) -> int:
-    """The version from which on the removed rows are gone."""
-    if removed:
-        built = await build_snapshot(now_ms, store=store, publication=publication, force=True)
-        assert built is not None
-        return built.version
-    newest = await store.get(0)
-    return newest.version if newest else 1
+async def _without(now_ms: int, *, store: SnapshotStore, publication: Publication) -> int:
+    """The version from which on nothing unlearned is left: built even when an earlier attempt removed the rows and then crashed."""
+    built = await build_snapshot(now_ms, store=store, publication=publication, force=True)
+    assert built is not None
+    return built.version
