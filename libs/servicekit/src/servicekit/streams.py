@@ -2,19 +2,28 @@
 
 Streams refuse new messages when they are full (discard new), because dropping old facts silently is not allowed; age is the only
 thing that removes them. `ensure_streams` is run by whoever may administer the bus (`assent up`, a job), not by the services.
+
+As a job: `python -m servicekit.streams --user U --password-file F [--replicas N] nats://HOST:PORT ...`; it waits for a server.
 """
 
 from __future__ import annotations
 
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Final, Literal
 
 from nats.js.api import DiscardPolicy, KeyValueConfig, StorageType, StreamConfig
 from nats.js.errors import BadRequestError, NotFoundError
+from pydantic import SecretStr
 
-from servicekit.nats import Bus
+from servicekit.nats import Bus, connect
 from servicekit.partitions import partition_of
+from servicekit.settings import NatsSettings
 
 Kind = Literal["session", "bank", "profile", "consent", "signal", "decision", "outcome", "model"]
 
@@ -125,3 +134,25 @@ async def _ensure_bucket(bus: Bus, config: KeyValueConfig) -> None:
         await bus.js.stream_info(f"KV_{config.bucket}")
     except NotFoundError:
         await bus.js.create_key_value(config)
+
+
+async def _prepare(settings: NatsSettings, user: str, replicas: int) -> None:
+    async with connect(settings, user) as bus:
+        await ensure_streams(bus, replicas=replicas)
+
+
+def main(argv: Sequence[str]) -> None:
+    """The job."""
+    parser = argparse.ArgumentParser(prog="python -m servicekit.streams", description="Create streams and buckets.")
+    parser.add_argument("--user", required=True)
+    parser.add_argument("--password-file", type=Path, required=True)
+    parser.add_argument("--replicas", type=int, default=1, help="how many servers keep each stream: 3 in a cluster")
+    parser.add_argument("servers", nargs="+")
+    given = parser.parse_args(argv)
+    password = SecretStr(given.password_file.read_text().strip())
+    settings = NatsSettings(servers=tuple(given.servers), user=given.user, password=password)
+    asyncio.run(_prepare(settings, given.user, given.replicas))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
