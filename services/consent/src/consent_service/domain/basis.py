@@ -105,27 +105,39 @@ def _near(statement: Statement, purpose: str) -> bool:
 
 def _judged(plan: Plan, part: PurposePlan, near: Sequence[Statement], at_us: int) -> Mapping[str, Verdict]:
     """One verdict per category; categories with the same statements share it, unless they are sensitive."""
-    if all(_everywhere(s, part.categories) for s in near):
-        verdicts = dict.fromkeys(part.categories, judge(plan.registry, part.rules, near, "", at_us))
-        if SENSITIVE in verdicts and not all(rule.grounded for rule in part.rules):
-            verdicts[SENSITIVE] = judge(plan.registry, part.rules, near, SENSITIVE, at_us)
-        return verdicts
-    return {
-        category: judge(
-            plan.registry,
-            part.rules,
-            [s for s in near if s.reaches(Key(part.purpose, plan.channel, category))],
-            category,
-            at_us,
-        )
-        for category in part.categories
-    }
+    if all(_everywhere(s, part.categories) for s in near):  # often so, and much faster
+        return _judged_alike(plan, part, near, at_us)
+    known: dict[tuple[bool, tuple[int, ...]], Verdict] = {}
+    verdicts = {}
+    for category in part.categories:
+        reaching = [s for s in near if _reaches(s, part.purpose, plan.channel, category)]
+        same = category == SENSITIVE, tuple(map(id, reaching))
+        verdict = known.get(same)
+        if verdict is None:
+            verdict = known[same] = judge(plan.registry, part.rules, reaching, category, at_us)
+        verdicts[category] = verdict
+    return verdicts
+
+
+def _judged_alike(plan: Plan, part: PurposePlan, near: Sequence[Statement], at_us: int) -> Mapping[str, Verdict]:
+    verdicts = dict.fromkeys(part.categories, judge(plan.registry, part.rules, near, "", at_us))
+    if SENSITIVE in verdicts and not all(rule.grounded for rule in part.rules):
+        verdicts[SENSITIVE] = judge(plan.registry, part.rules, near, SENSITIVE, at_us)
+    return verdicts
 
 
 def _everywhere(statement: Statement, categories: frozenset[str]) -> bool:
     """Whether it reaches all these categories alike."""
     mine = statement.scope.categories
     return not statement.exceptions and (mine >= categories or (not mine and statement.kind in DENIALS))
+
+
+def _reaches(statement: Statement, purpose: str, channel: str, category: str) -> bool:
+    """Whether a statement that is near reaches the category."""
+    if statement.exceptions:
+        return statement.reaches(Key(purpose, channel, category))
+    mine = statement.scope.categories
+    return category in mine or (not mine and statement.kind in DENIALS)
 
 
 def _write(part: PurposePlan, verdicts: Mapping[str, Verdict], out: Evaluated) -> None:
