@@ -44,7 +44,7 @@ def test_other_definitions_do_not_change_what_one_detects(signal, example):
     ],
 )
 def test_a_primitive_that_is_not_built_yet_says_so_and_names_the_definition(detect):
-    with pytest.raises(NotBuiltYet, match="sleeper: .* is not built yet") as error:
+    with pytest.raises(NotBuiltYet, match=r"sleeper: .* is not built yet") as error:
         program(definition("sleeper", detect=detect))
 
     assert error.value.signal == "sleeper"

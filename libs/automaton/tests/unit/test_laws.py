@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -145,7 +146,7 @@ def test_no_hesitation_spans_a_background_a_busy_period_a_held_delivery_or_a_sil
             assert not [fact for fact in inside if fact.type in {"background", "busy_start", "session_end"}]
             assert not [fact for fact in inside if fact.received - fact.t > 3_000]
             around = [fact.t for fact in facts]
-            assert all(b - a <= 15_000 for a, b in zip(around, around[1:], strict=False) if a < one.at and b > start)
+            assert all(b - a <= 15_000 for a, b in pairwise(around) if a < one.at and b > start)
 
 
 @given(stories)

@@ -38,7 +38,7 @@ def places(given_program, facts: list[Fact]) -> list[tuple[int, tuple[str, ...]]
 # count
 
 
-def read_count(
+def read_count(  # noqa: C901  # one cell, read as a whole
     facts, n, *, within=None, gap=None, same=(), near=None, distinct=None, apart=None, refire="clear", end=False
 ):
     """The cell, read with whole runs in plain lists."""

@@ -14,7 +14,7 @@ from servicekit.app import App, Servicer
 from servicekit.auth import ServiceIdentity
 from servicekit.basis import Verifier, ledger_id, public_keys
 from servicekit.clock import SystemClock
-from servicekit.folds import fold
+from servicekit.folds import FoldSettings, fold
 from servicekit.vkeys import read_vkeys
 from signals_service.bases import CachedBases
 from signals_service.domain.admission import vocabulary
@@ -29,6 +29,9 @@ from signals_service.siblings import ConsentSibling, ProfileSubjects
 from signals_service.store import PostgresSignals, PostgresStates
 from signals_service.streams import STREAM, CoreLive, StreamEvents
 from signals_service.subscribers import subscriptions
+
+AT_ONCE = FoldSettings(linger_s=0)
+"""A live signal must not wait for company."""
 
 
 def definitions(document: bytes) -> Definitions:
@@ -64,7 +67,9 @@ async def build(settings: Settings) -> AsyncIterator[App]:
             servicers=[Servicer(add_SignalsServiceServicer_to_server, servicer)],
             subscriptions=subscriptions(withdrawals, bases, subjects),
             tasks={
-                "fold": partial(fold, bus, held, STREAM, apply=work.apply, load_position=work.position),
+                "fold": partial(
+                    fold, bus, held, STREAM, apply=work.apply, load_position=work.position, settings=AT_ONCE
+                ),
                 "time": work.keep_time,
                 "owned": partial(work.say_owned, held),
                 "outbox": partial(outbox.relay, pool, bus),

@@ -24,7 +24,7 @@ from servicekit.leases import Leases
 from signals_service import translation
 from signals_service.domain.showing import StoredSignal
 from signals_service.lane import Lane
-from signals_service.ports import Catalog, Definitions, Events, Live, NewSignal, States, Step
+from signals_service.ports import Catalog, Definitions, Events, Live, NewSignal, Position, States, Step
 
 logger = logging.getLogger(__name__)
 
@@ -73,14 +73,18 @@ class Fold:
             return
         changes: list[Change] = []
         touched: list[str] = []
-        for _, envelope, stream_ms in facts:
+        conflicts: list[tuple[int, int]] = []
+        for sequence, envelope, stream_ms in facts:
             stored = envelope.session_batch if envelope.HasField("session_batch") else None
             touched += [stored.session] if stored is not None else []
             changes += lane.take(stored, stream_ms)
+            conflicts += [(sequence, seq) for seq in lane.take_conflicts()]
         lane.position = facts[-1][0]
         step = self._change(lane, active, changes, touched)
         new = await self._states.commit(step)
         await self._say(step, new)
+        for sequence, seq in conflicts:
+            await self._events.refuse(Position(lane.pp, sequence), seq, "SEQ_CONFLICT", ("seq",), step.now_ms)
 
     def _change(self, lane: Lane, active: Active[Definitions], changes: list[Change], touched: list[str]) -> Step:
         rows = dict(lane.rows)

@@ -29,6 +29,7 @@ class Lane:
         self._orders: dict[str, Sequencer] = {}
         self._holding: dict[str, None] = {}
         self._gone: dict[str, None] = {}
+        self._conflicts: list[int] = []
 
     def restore(self, kept: Iterable[SessionState]) -> None:
         """Put stored sessions back."""
@@ -66,7 +67,9 @@ class Lane:
         if message.grant is not None and not message.events:
             grant = Fact(session, stored.received_at_ms, stored.batch_id, "grant", grant=message.grant)
             return self._feed(session, [grant])
-        return self._feed(session, order.accept(message, self.stream_ms).facts)
+        taken = order.accept(message, self.stream_ms)
+        self._conflicts += taken.conflicts
+        return self._feed(session, taken.facts)
 
     def _feed(self, session: str, facts: Iterable[Fact]) -> list[Change]:
         changes = [change for fact in facts for change in self._engine.feed(fact)]
@@ -85,6 +88,11 @@ class Lane:
         self._orders.pop(session, None)
         self._holding.pop(session, None)
         self._gone[session] = None
+
+    def take_conflicts(self) -> list[int]:
+        """Sequences that were offered twice with two ids since this was last asked."""
+        found, self._conflicts = self._conflicts, []
+        return found
 
     def dirty(self, touched: Iterable[str]) -> tuple[list[SessionState], list[str]]:
         """Sessions to save, and sessions that are gone; `touched` had messages."""

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import asyncpg
@@ -156,7 +157,9 @@ async def address(settings, streams, bundle, ledger, profiles) -> AsyncIterator[
 async def stub_of(address: str, tokens) -> AsyncIterator[SignalsServiceStub]:
     token = tokens("signals.ingest", "signals.read", "signals.forget")
     async with AsyncExitStack() as opened:
-        yield SignalsServiceStub(await opened.enter_async_context(grpc_client.channel(address, token=lambda: token)))
+        yield SignalsServiceStub(
+            await opened.enter_async_context(grpc_client.channel(address, token=partial(str, token)))
+        )
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.integration
 
 async def active(stub, ledger, app: App, position=None, **changed):
     request = pb.GetActiveSignalsRequest(
-        basis=ledger.proof(app.subject), subject_id=app.subject, channel="mobile", now_ms=app.now_ms, max_wait_ms=50
+        basis=ledger.proof(app.subject), subject_id=app.subject, channel="mobile", max_wait_ms=50
     )
     if position is not None:
         request.wait_for.CopyFrom(position)
@@ -74,9 +74,7 @@ async def test_consent_down_stores_nothing_and_says_so(stub, ledger, app, bus):
 async def test_a_withdrawal_ends_the_signals_it_covers(stub, ledger, app, bus, stored):
     await stub.IngestSessionEvents(app.batch(app.failed_upload(), app.failed_upload()))
     await until(lambda: names(stub, ledger, app))
-    wide = pb.GetActiveSignalsRequest(
-        basis=ledger.proof(app.subject), subject_id=app.subject, channel="mobile", now_ms=app.now_ms
-    )
+    wide = pb.GetActiveSignalsRequest(basis=ledger.proof(app.subject), subject_id=app.subject, channel="mobile")
 
     await withdraw(bus, ledger, app.subject)
 
@@ -158,6 +156,22 @@ async def test_events_that_arrive_in_the_wrong_order_are_put_right(stub, ledger,
 
     assert await until(lambda: _caught_up(stub, ledger, app, end.position))
     assert await names(stub, ledger, app) == []
+
+
+async def test_one_sequence_with_two_ids_is_a_dead_letter(stub, app, bus):
+    first = app.event("ping")
+    other = app.event("ping")
+    other.seq = first.seq
+    await stub.IngestSessionEvents(app.batch(first))
+    await stub.IngestSessionEvents(app.batch(other))
+
+    reader = (await bus("cli")).js
+
+    async def letter() -> bool:
+        last = (await reader.stream_info("DEAD_LETTERS")).state.last_seq
+        return last > 0 and b"SEQ_CONFLICT" in ((await reader.get_msg("DEAD_LETTERS", last)).data or b"")
+
+    assert await until(letter)
 
 
 async def test_a_gap_that_stays_is_given_up_after_a_moment(stub, ledger, app):
