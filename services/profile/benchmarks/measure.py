@@ -37,6 +37,7 @@ from servicekit.vkeys import verifier_key
 from testkit.databases import Databases
 from testkit.platform import running_platform
 
+SIZES = (1_000, 10_000, 100_000)
 NOW = 20_000 * DAY_MS
 KINDS = (
     ("in", "payroll"),
@@ -167,7 +168,7 @@ async def views(
         found = await get_view(asked, verifier=verifier, profiles=profiles, catalog=Always(made), clock=clock)
         view_message(found).SerializeToString()
         done = time.perf_counter()
-        assert len(found.given) > 20
+        assert found.given
         if number >= 0:
             whole.append(done - began)
             computed.append(done - profiles.answered)
@@ -200,7 +201,7 @@ async def main() -> None:
         database = await Databases(platform.postgres).fresh("profile")
         async with postgres.pool(database.settings) as pool:
             first = 1
-            for size in (1_000, 10_000, 100_000):
+            for size in SIZES:
                 subjects = [str(uuid.UUID(int=(size << 64) + n, version=4)) for n in range(size)]
                 wall, cpu = await database_fold(pool, subjects, count=40_000, seed=size, first=first)
                 first += 40_000

@@ -29,6 +29,7 @@ from servicekit.rpc import server as nats_server
 from servicekit.run import serve
 from servicekit.status import translated
 from servicekit.streams import subject as stream_subject
+from servicekit.vkeys import read_vkeys
 from testkit.builders import unique
 from testkit.waiting import until
 
@@ -105,7 +106,7 @@ async def activate(nats_settings) -> None:
 
 
 def signed_basis(keys, subject: str, members) -> basis.SignedBasis:
-    kid = keys.basis_keys.read_text().strip().rpartition("+")[0]
+    kid = read_vkeys(keys.basis_keys)[0].key_id
     now_us = SystemClock().now_us()
     body = {
         "v": 1, "ledger": basis.ledger_id("harbour"), "epoch": 1, "index": 1, "subject": subject, "members": sorted({subject, *members}),
