@@ -118,23 +118,23 @@ async def _fold(tx: Connection, facts: Sequence[Numbered]) -> None:
     owners = _owners(facts)
     if not owners:
         return
-    added = {row["event_key"] async for row in sql.add_events(tx, keys=[said.key for said in owners])}
-    ids = list({owner for owner, _ in owners.values()})
+    added = {row["event_key"] async for row in sql.add_events(tx, keys=[said.key for said, _, _ in owners])}
+    ids = list({owner for _, owner, _ in owners})
     buried = {row["subject_id"] async for row in sql.buried(tx, ids=ids)}
     versions, by_subject = dict[str, int](), dict[str, list[Fact]]()
-    for said, (owner, sequence) in owners.items():
+    for said, owner, sequence in owners:
         if said.key in added and owner not in buried:
             by_subject.setdefault(owner, []).append(said)
             versions[owner] = max(sequence, versions.get(owner, 0))
     await _rewrite(tx, by_subject, versions)
 
 
-def _owners(facts: Sequence[Numbered]) -> dict[Fact, tuple[str, int]]:
+def _owners(facts: Sequence[Numbered]) -> list[tuple[Fact, str, int]]:
     """Whose each fact is, and its sequence; an event that comes twice counts where it came first."""
     owned = {
         event_key(one.bank_event.event.event_id): (seq, one) for seq, one, _ in reversed(facts) if _is_bank_event(one)
     }
-    return {fact(one.bank_event.event): (one.bank_event.subject_id, seq) for seq, one in owned.values()}
+    return [(fact(one.bank_event.event), one.bank_event.subject_id, seq) for seq, one in owned.values()]
 
 
 def _is_bank_event(envelope: Envelope) -> bool:
