@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import click
+import grpc
 from rich.console import Console
 from rich.progress import Progress
 
@@ -62,6 +63,8 @@ def demo(subjects: int, seed: int, real: Path | None, state: Path | None, *, kee
         raise click.ClickException(str(broken)) from broken
     except folder.AlreadyRunning as running:
         raise click.ClickException("A suite is already running in that folder: name another with --dir.") from running
+    except grpc.aio.AioRpcError as refused:
+        raise click.ClickException(f"{refused.code().name}: {refused.details()}") from refused
     except (StartFailed, AssentError, TimeoutError) as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from assent.events.v1.bank_pb2 import BankEvent, Product
 from assent.signals.v1.session_event_pb2 import SessionEvent
 from harbour_bank.bank_events import DAY_MS, balance, event, payment, trait
+from servicekit.ids import new_id
 
 PURPOSES = ("assistance", "offers", "personalization", "learning")
 """What she agrees to on the preference screen, each under the notice that covers it."""
@@ -64,4 +65,4 @@ FAILURES = (
 
 
 def _said(seq: int, at_ms: int, kind: str, **fields: str) -> SessionEvent:
-    return SessionEvent(id=f"{at_ms:013d}-{seq:06d}-mara", seq=seq, occurred_at_ms=at_ms, type=kind, **fields)  # type: ignore[arg-type]
+    return SessionEvent(id=new_id(), seq=seq, occurred_at_ms=at_ms, type=kind, **fields)  # type: ignore[arg-type]

@@ -24,6 +24,7 @@ from harbour_bank import berka, rrweb, steps
 from harbour_bank.bundles import in_currency
 from harbour_bank.clients import People
 from harbour_bank.report import Report
+from servicekit.ids import new_id
 
 DECIDED: Final = 1000
 CALLERS: Final = 8
@@ -109,7 +110,7 @@ async def _browse(bundle: Bundle, recording: rrweb.Recording, who: People, repor
     for start in range(0, len(recording.events), BATCH):
         batch = recording.events[start : start + BATCH]
         request = signals.IngestSessionEventsRequest(
-            batch_id=str(uuid4()),
+            batch_id=new_id(),
             session=session,
             visitor=visitor.value,
             channel="web",

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from assent.signals.v1.session_event_pb2 import SessionEvent
+from servicekit.ids import uuid7
 
 FULL_SNAPSHOT, INCREMENTAL, META = 2, 3, 4
 MOUSE, SCROLL, INPUT = 2, 3, 5
@@ -117,5 +118,5 @@ def _touched(data: Recorded, screen: str, role: str, edits: dict[int, int]) -> I
 
 def _event(seq: int, at_ms: int, kind: str, **fields: Any) -> SessionEvent:
     return SessionEvent(
-        id=f"{at_ms:013d}-{seq:06d}-rrweb", seq=seq, occurred_at_ms=at_ms, type=kind, trusted=True, **fields
+        id=uuid7(at_ms, seq.to_bytes(10, "big")), seq=seq, occurred_at_ms=at_ms, type=kind, trusted=True, **fields
     )

@@ -20,6 +20,7 @@ from catalog.model import Bundle
 from harbour_bank import mara, steps
 from harbour_bank.clients import People
 from harbour_bank.report import Report
+from servicekit.ids import new_id
 
 if TYPE_CHECKING:  # the name exists in the stubs' types only
     from assent.orchestration.v1.orchestration_service_pb2_grpc import OrchestrationServiceAsyncStub
@@ -88,7 +89,9 @@ async def _meet(
         decision = await _until_known(customer, app)
         if OFFER in _actions(decision):
             return customer, decision
-    raise StoryWentWrong(f"no twin was shown the savings offer; of the last one: {await _why_not(decision.decision_id, who, OFFER)}")
+    raise StoryWentWrong(
+        f"no twin was shown the savings offer; of the last one: {await _why_not(decision.decision_id, who, OFFER)}"
+    )
 
 
 async def _new_customer(bundle: Bundle, who: People) -> Customer:
@@ -144,7 +147,7 @@ async def _send(customer: Customer, who: People, events: list[SessionEvent]) -> 
     now_ms = time.time_ns() // 1_000_000
     answer = await (await who.app.signals()).IngestSessionEvents(
         signals.IngestSessionEventsRequest(
-            batch_id=str(uuid4()),
+            batch_id=new_id(),
             session=customer.session,
             visitor=f"visitor-{customer.session}",
             subject_id=customer.subject_id,
