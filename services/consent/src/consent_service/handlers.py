@@ -107,6 +107,9 @@ async def publish_registry(command: Publish, *, ledger: Ledger, registries: Regi
     """Make a document the registry in force; the one that is in force already changes nothing."""
     digest = f"sha256:{hashlib.sha256(command.document).hexdigest()}"
     parse(Published(0, 0, digest, command.document))  # before anybody waits for the head
+    head = (await ledger.read("")).head
+    if head.registry_digest == digest:  # whoever asks, and under whichever request id
+        return Result(head.position, head.recorded_us, digest=digest)
 
     async def plan(writing: Writing, now_us: int) -> Draft:
         head = writing.head
