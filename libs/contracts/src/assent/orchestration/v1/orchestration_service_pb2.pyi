@@ -327,7 +327,7 @@ class ConsentUse(_message.Message):
     epoch: _builtins.int
     """Writer epoch of the basis."""
     personal: _builtins.bool
-    """Something beyond service is allowed: a purpose that needs a basis."""
+    """Something beyond service is allowed: a purpose whose lawful basis the person can take away."""
     @_builtins.property
     def purposes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Purposes of the treatments shown."""
