@@ -6,7 +6,6 @@ fold; a view adds the folds of all members up. That makes the inverse of a merge
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -65,28 +64,3 @@ def link(identifiers: Sequence[Known], subjects: Iterable[Subject]) -> Linking:
         absorbed=tuple(one.id for one in found[1:]),
         attach=tuple(one for one in personal if one.subject is None),
     )
-
-
-def roots(links: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """The survivor of every absorbed subject, over chains of (absorbed, survivor)."""
-    parents = dict(links)
-    found: dict[str, str] = {}
-    for start in parents:
-        end = start
-        while end in parents:
-            end = parents[end]
-        found[start] = end
-    return found
-
-
-def members(links: Iterable[tuple[str, str]], survivor: str) -> frozenset[str]:
-    """The survivor and everybody it absorbed, over chains."""
-    children: dict[str, list[str]] = defaultdict(list)
-    for absorbed, parent in links:
-        children[parent].append(absorbed)
-    found, waiting = {survivor}, [survivor]
-    while waiting:
-        for child in children[waiting.pop()]:
-            found.add(child)
-            waiting.append(child)
-    return frozenset(found)
