@@ -25,7 +25,7 @@ def problem(address: str, *, service: str = "", ca: Path | None = None, timeout_
         try:
             reply = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=timeout_s)
         except grpc.RpcError as error:
-            return str(error.code().name)  # type: ignore[attr-defined]  # what is raised is also a Call
+            return str(error.code().name)
     if reply.status == health_pb2.HealthCheckResponse.SERVING:
         return None
     return str(health_pb2.HealthCheckResponse.ServingStatus.Name(reply.status))
