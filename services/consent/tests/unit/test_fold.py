@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import pytest
 from consent_fakes import DAY, NOW, a_notice, a_registry, ref
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from consent_service.domain import entries
-from consent_service.domain.acceptance import Actor
+from consent_service.domain.acceptance import MOST_STATEMENTS, Actor
 from consent_service.domain.choices import Key, Scope, Statement, below
 from consent_service.domain.entries import Head
 from consent_service.domain.fold import choose, unknown
 from consent_service.domain.verdicts import verdict
 from consent_service.domain.words import Kind, Reason, State
+from servicekit.errors import Exhausted
 
 PURPOSES = ("offers", "offers.credit", "advice")
 CHANNELS = ("mobile", "web")
@@ -265,3 +267,18 @@ def test_denials_at_one_time_may_come_in_any_order_and_twice(order):
     found = verdict(REGISTRY, state.statements, KEYS[0], regimes=("gdpr",), at_us=NOW)
 
     assert found.reason is Reason.WITHDRAWN
+
+
+def test_a_flood_of_grants_is_refused_and_a_denial_never():
+    flood = tuple(
+        statement(index, Kind.GRANT, Scope("offers", frozenset({f"c{index}"})), NOW, NOW, notice=ref())
+        for index in range(1, MOST_STATEMENTS + 1)
+    )
+    state = replace(unknown("someone"), statements=flood)
+    head = Head("00" * 16, 1, MOST_STATEMENTS + 1, NOW)
+    more = statement(head.size, Kind.GRANT, Scope("offers", frozenset({"another"})), NOW, NOW, notice=ref())
+    denial = statement(head.size, Kind.WITHDRAW, Scope("*"), NOW, NOW)
+
+    with pytest.raises(Exhausted):
+        entries.record(head, state, [more], actor=Actor())
+    assert entries.record(head, state, [denial], actor=Actor()).entries[0].effective
