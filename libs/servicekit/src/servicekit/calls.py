@@ -110,7 +110,7 @@ class Invoker:
     ) -> _Answer:
         """What `work` answers, done on the caller's behalf; raises kit errors only.
 
-        Without a deadline a call gets the default one; a call that streams its answer may then run for ever.
+        Without a deadline a call gets the default one; a call that streams may then run as long as its stream.
         """
         with self._observed(method, traceparent):
             limit_s = self._limit(method, remaining_s)
@@ -121,7 +121,7 @@ class Invoker:
 
     def _limit(self, method: Method, remaining_s: float | None) -> float | None:
         if remaining_s is None:
-            return None if method.streams_response else self._default_deadline_s
+            return None if method.streams_request or method.streams_response else self._default_deadline_s
         if remaining_s <= 0:
             raise DeadlineExceeded("The deadline had passed when the call arrived.", reason="DEADLINE_PASSED")
         return remaining_s

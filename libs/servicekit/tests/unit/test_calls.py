@@ -18,6 +18,7 @@ from servicekit.status import Internal
 
 METHOD = Method("assent.test.v1.TestService/Do", "test.do", streams_request=False, streams_response=False)
 STREAM = Method("assent.test.v1.TestService/Watch", "test.do", streams_request=False, streams_response=True)
+UPLOAD = Method("assent.test.v1.TestService/Ingest", "test.do", streams_request=True, streams_response=False)
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
@@ -85,11 +86,12 @@ async def test_what_the_work_asks_of_others_gets_no_longer_than_the_call_has():
     assert 4 < await invoke(work, remaining_s=None) <= 5
 
 
-async def test_a_call_that_streams_its_answer_has_no_default_deadline():
+@pytest.mark.parametrize("method", [STREAM, UPLOAD], ids=["answer", "request"])
+async def test_a_call_that_streams_has_no_default_deadline(method):
     async def work():
         return deadline.remaining_s(100)
 
-    assert await invoke(work, method=STREAM, remaining_s=None) == 100
+    assert await invoke(work, method=method, remaining_s=None) == 100
 
 
 async def test_a_timeout_of_the_work_itself_is_a_bug_and_no_deadline():
