@@ -16,6 +16,7 @@ from catalog.attributes import WEEKDAYS
 from catalog.expression import evaluate, settle
 from catalog.frozen import FrozenMap
 from catalog.golden import Outcome
+from catalog.jurisdictions import lies_in
 from catalog.model import Action, Bundle, ContactPolicy, Derived, Given, Pack, QuietHours, Rule, SignalDefinition
 from catalog.values import Missing, Value, conform
 
@@ -59,7 +60,7 @@ class _Moment:
 
     def _built_in(self, action: Action) -> Iterator[str]:
         given, purpose = self.given, self.bundle.purpose[action.purpose]
-        if purpose.needs_consent and action.purpose not in given.basis:
+        if purpose.needs_consent and not given.basis.get(action.purpose):
             yield NO_CONSENT
         if given.now < action.validity.start or (
             action.validity.until is not None and given.now >= action.validity.until
@@ -104,15 +105,17 @@ class _Moment:
     def _holds(self, rule: Rule, action: Action) -> bool:
         purpose = SAFEGUARDING if rule.protective else action.purpose
         truth = evaluate(self.bundle.expression(rule.require), self.lookup(purpose, action))
-        return settle(truth, rule.missing)
+        return settle(truth, "fail" if rule.protective else rule.missing)
 
     # What a rule may see
 
     @cached_property
     def _packs(self) -> tuple[Pack, ...]:
-        """The packs that bind this customer; without a jurisdiction, the bank's."""
-        bound = self.given.jurisdictions or (self.bundle.bank.jurisdiction,)
-        return tuple(pack for pack in self.bundle.active_packs if pack.jurisdiction in bound)
+        """The packs that bind this customer; where customer and bank are in different ones, all apply."""
+        places = (*self.given.jurisdictions, self.bundle.bank.jurisdiction)
+        return tuple(
+            pack for pack in self.bundle.active_packs if any(lies_in(place, pack.jurisdiction) for place in places)
+        )
 
     @cached_property
     def _signals_known(self) -> bool:
@@ -146,7 +149,7 @@ class _Moment:
         if namespace == "now":
             return self._clock(name)
         if namespace == "derived":
-            return self._derived(next(one for one in self.bundle.derived if one.id == name), purpose)
+            return self._derived(next(one for one in self.bundle.derived if one.id == name), purpose, action)
         if namespace == "contact":
             return self._days_since_shown(action)
         return self._given(name)
@@ -155,7 +158,7 @@ class _Moment:
         if name == "context.channel":
             return self.given.channel
         if name == "context.jurisdictions":
-            return frozenset(self.given.jurisdictions)
+            return frozenset(self.given.jurisdictions or (self.bundle.bank.jurisdiction,))
         if name.startswith("view.") and "profile" in self.given.unavailable:
             return Missing.UNAVAILABLE
         values = self.given.view if name.startswith("view.") else self.given.context
@@ -183,8 +186,8 @@ class _Moment:
         times = [shown.at for shown in self.given.contact.last_shown if action and shown.action == action.id]
         return (self.given.now - max(times)) // DAY_MS if times else Missing.UNKNOWN
 
-    def _derived(self, derived: Derived, purpose: str) -> Value | Missing:
-        inputs = [self.lookup(purpose)(name) for name in derived.of]
+    def _derived(self, derived: Derived, purpose: str, action: Action | None) -> Value | Missing:
+        inputs = [self.lookup(purpose, action)(name) for name in derived.of]
         absent = [value for value in inputs if isinstance(value, Missing)]
         if absent:
             return absent[0]
@@ -195,7 +198,7 @@ class _Moment:
     def _contact(self, action: Action) -> Iterator[str]:
         policies = [policy for policy in self.bundle.contact_policies if self._binds(policy, action)]
         limits = [limit for limit in self.bundle.contact_limits if self._limits(limit.channels, limit.classes, action)]
-        known = CONTACT_CONTROL in self.given.basis and "contact" not in self.given.unavailable
+        known = bool(self.given.basis.get(CONTACT_CONTROL)) and "contact" not in self.given.unavailable
         if (policies or limits) and not known:
             yield CONTACT_UNKNOWN
         for policy in policies:
@@ -246,9 +249,10 @@ class _Moment:
         local = self._local(zone)
         if hours.holidays and local.date() in self._holidays:
             return True
-        if hours.days and WEEKDAYS[local.weekday()] not in hours.days:
-            return False
         clock = f"{local.hour:02}:{local.minute:02}"
+        begun = local - timedelta(days=1) if hours.start >= hours.end and clock < hours.end else local
+        if hours.days and WEEKDAYS[begun.weekday()] not in hours.days:
+            return False
         if hours.start < hours.end:
             return hours.start <= clock < hours.end
         return clock >= hours.start or clock < hours.end
