@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from eligibility_builders import harbour  # noqa: E402
+from eligibility_builders import harbour
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ DAY = 86_400_000
 NOON = 1_777_896_000_000
 """Monday, 4 May 2026, 12:00 UTC."""
 
-CATEGORIES = ("demographic", "holding", "behaviour", "interaction")
+CATEGORIES = ("demographic", "holding", "behaviour", "interaction", "inferred")
 EVERYTHING = {
     "servicing": frozenset(CATEGORIES),
     "assistance": frozenset(CATEGORIES),
@@ -159,9 +159,7 @@ def asked(bundle: Bundle, given: Given) -> Request:
 
 
 def engine(bundle: Bundle, given: Given) -> Outcome:
-    """This service's engine, as golden cases run one; what has no place in the request is NO_PLACEMENT there."""
+    """This service's engine, as golden cases run one."""
     found = evaluated(bundle, asked(bundle, given))
     rejected = {each.action: frozenset(reason.code for reason in each.reasons) for each in found.rejected}
-    survivors = frozenset(each.action for each in found.survivors)
-    nowhere = {action.id for action in bundle.actions} - survivors - rejected.keys()
-    return Outcome(survivors, FrozenMap({**rejected, **dict.fromkeys(nowhere, frozenset({"NO_PLACEMENT"}))}))
+    return Outcome(frozenset(each.action for each in found.survivors), FrozenMap(rejected))

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from catalog.expression import attributes
-from catalog.model import Action, Bundle, Derived, Rule
+from catalog.jurisdictions import lies_in
+from catalog.model import Action, Bundle, Derived, Pack, Rule
 from eligibility_service.domain.builtin import warrant
-from eligibility_service.domain.jurisdictions import packs_in_force
 from eligibility_service.domain.lookup import CANDIDATE
 from eligibility_service.domain.touching import Calm, Cover, calm, cover
 from eligibility_service.domain.verdicts import Form, Truth, normal_form
@@ -92,13 +92,20 @@ class Policy:
         return name == CANDIDATE or any(map(self._reads_candidate, inputs))
 
     def _plan(self, place: Place) -> Plan:
-        packs = packs_in_force(self.bundle, place.jurisdictions)
+        packs = self._packs(place)
         rules = (*self.bundle.rules, *(rule for pack in packs for rule in pack.rules))
         judges = [self._judges[id(rule)] for rule in rules]
         quiet = calm(self.bundle, place.channel, packs)
         found = (self._candidate(action, place, judges, quiet) for action in self.bundle.actions)
         candidates = sorted((each for each in found if each.placements), key=lambda each: each.action.id)
         return Plan(tuple(candidates), quiet)
+
+    def _packs(self, place: Place) -> tuple[Pack, ...]:
+        """The pinned packs that bind the customer, or the booking bank; where several do, all apply."""
+        places = (*place.jurisdictions, self.bundle.bank.jurisdiction)
+        return tuple(
+            pack for pack in self.bundle.active_packs if any(lies_in(each, pack.jurisdiction) for each in places)
+        )
 
     def _candidate(self, action: Action, place: Place, judges: list[Judge], quiet: Calm) -> Candidate:
         judgements = tuple(_judgement(judge, action) for judge in judges if judge.rule.scope.covers(action))
