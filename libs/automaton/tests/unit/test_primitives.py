@@ -99,6 +99,10 @@ def read_count(  # noqa: C901  # one cell, read as a whole
                 found.append((one.t, tuple(each.id for each in run)))
                 if refire == "clear":
                     run, fired_run = [], False
+    if end and fired_run:
+        over = run[-1].t + (gap if gap is not None else within)
+        if over <= facts[-1].t:
+            close(over)
     return found
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from assent.signals.v1.signals_service_pb2_grpc import add_SignalsServiceServicer_to_server
-from automaton import compile_bundle
+from automaton import DefinitionInvalid, compile_bundle
 from catalog.digest import bundle_from_json
 from servicekit import bundles, leases, nats, outbox, postgres
 from servicekit.app import App, Servicer
@@ -30,6 +31,8 @@ from signals_service.store import PostgresSignals, PostgresStates
 from signals_service.streams import STREAM, CoreLive, StreamEvents
 from signals_service.subscribers import subscriptions
 
+logger = logging.getLogger(__name__)
+
 AT_ONCE = FoldSettings(linger_s=0)
 """A live signal must not wait for company."""
 
@@ -37,7 +40,11 @@ AT_ONCE = FoldSettings(linger_s=0)
 def definitions(document: bytes) -> Definitions:
     """A bundle as this service uses it. Raises DefinitionInvalid naming a definition that cannot run."""
     bundle = bundle_from_json(document)
-    return Definitions(bundle, compile_bundle(bundle), vocabulary(bundle))
+    try:
+        return Definitions(bundle, compile_bundle(bundle), vocabulary(bundle))
+    except DefinitionInvalid as error:
+        logger.error("a bundle cannot run: %s", error)  # noqa: TRY400  # its text says it all
+        raise
 
 
 @asynccontextmanager

@@ -104,6 +104,7 @@ class Fold:
             now_ms=self._clock.now_us() // 1000,
             saved=saved,
             removed=removed,
+            erased=lane.take_erased(),
             detected=detected,
             ended=[change for change in changes if isinstance(change, Ended)],
         )

@@ -30,6 +30,7 @@ class Lane:
         self._holding: dict[str, None] = {}
         self._gone: dict[str, None] = {}
         self._conflicts: list[int] = []
+        self._erased: list[str] = []
 
     def restore(self, kept: Iterable[SessionState]) -> None:
         """Put stored sessions back."""
@@ -60,6 +61,7 @@ class Lane:
         session = stored.session
         if not stored.subject_id and not stored.events:
             self._forget(session)
+            self._erased.append(session)
             return []
         self.rows[session] = SessionRow(session, self.pp, stored.visitor, stored.subject_id, stored.channel)
         order = self._orders.get(session) or self._orders.setdefault(session, Sequencer(session))
@@ -92,6 +94,11 @@ class Lane:
     def take_conflicts(self) -> list[int]:
         """Sequences that were offered twice with two ids since this was last asked."""
         found, self._conflicts = self._conflicts, []
+        return found
+
+    def take_erased(self) -> list[str]:
+        """Sessions of which nothing may stay, not even their signals, since this was last asked."""
+        found, self._erased = self._erased, []
         return found
 
     def dirty(self, touched: Iterable[str]) -> tuple[list[SessionState], list[str]]:

@@ -126,7 +126,7 @@ class SessionState:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one step of the fold changes in a partition, all or nothing."""
+    """What one step of the fold changes in a partition, all or nothing. `removed` sessions are over, `erased` ones never were."""
 
     pp: int
     epoch: int
@@ -135,6 +135,7 @@ class Step:
     now_ms: int
     saved: Sequence[SessionState]
     removed: Sequence[str]
+    erased: Sequence[str]
     detected: Sequence[NewSignal]
     ended: Sequence[Ended]
 

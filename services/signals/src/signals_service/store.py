@@ -46,6 +46,8 @@ class PostgresStates:
                 raise Fenced
             await _save(connection, step)
             new = await _add(connection, step)
+            if step.erased:
+                await sql.erase_sessions(connection, sessions=list(step.erased))
             for (at, reason), over in groupby(step.ended, key=lambda one: (one.at, one.reason)):
                 await _end(connection, [one.id for one in over], at, reason, step.now_ms)
         return new

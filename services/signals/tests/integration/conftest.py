@@ -8,6 +8,7 @@ import secrets
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -168,13 +169,17 @@ async def stub(address, tokens) -> AsyncIterator[SignalsServiceStub]:
         yield found
 
 
+def a_uuid() -> str:
+    return str(uuid.uuid4())
+
+
 @dataclass
 class App:
     """A channel app with one session."""
 
     session: str = field(default_factory=lambda: f"session-{secrets.token_hex(8)}")
     visitor: str = field(default_factory=lambda: f"visitor-{secrets.token_hex(8)}")
-    subject: str = field(default_factory=lambda: _uuid4())
+    subject: str = field(default_factory=a_uuid)
     seq: int = 0
     now_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
 
@@ -195,12 +200,6 @@ class App:
 
     def failed_upload(self, **fields) -> session_event_pb2.SessionEvent:
         return self.event("upload_failed", flow="kyc", step="document_upload", reason="blurry", **fields)
-
-
-def _uuid4() -> str:
-    import uuid  # noqa: PLC0415
-
-    return str(uuid.uuid4())
 
 
 @pytest.fixture

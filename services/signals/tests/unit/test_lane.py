@@ -93,6 +93,7 @@ def test_a_message_without_subject_and_events_forgets_the_session():
     given.take(forget, 5)
 
     assert given.dirty(["session-1"]) == ([], ["session-1"])
+    assert given.take_erased() == ["session-1"]
 
 
 def test_a_lane_restored_from_what_was_saved_goes_on():

@@ -44,6 +44,13 @@ SET visitor = excluded.visitor, subject = excluded.subject, channel = excluded.c
 -- Forget sessions that are long over.
 DELETE FROM session_state WHERE session = ANY (:sessions::text []);
 
+-- name: erase_sessions(sessions)!
+-- Delete the signals of erased sessions that came between the erasure and its message.
+WITH gone AS (
+    DELETE FROM signals WHERE session = ANY (:sessions::text []) RETURNING id
+)
+DELETE FROM signal_changes WHERE id IN (SELECT id FROM gone);
+
 -- name: add_signals(signals)
 -- Store detections; the ids of those that are new.
 INSERT INTO signals (id, revision, definition, version, hash, kind, strength, warrants, internal, shadow, purpose, categories, pp, session,
