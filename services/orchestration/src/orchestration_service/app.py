@@ -52,11 +52,13 @@ async def build(settings: Settings) -> AsyncIterator[App]:
             tracking_key=settings.tracking_key.read_bytes(),
         )
         outcomes = StreamOutcomes(bus, OutcomeIds(pool), clock)
-        parts = Orchestration(ports, Decider(ports), archive, outcomes, watches)
+        decider = Decider(ports)
+        parts = Orchestration(ports, decider, archive, outcomes, watches)
         yield App(
             servicers=[Servicer(add_OrchestrationServiceServicer_to_server, OrchestrationServicer(parts))],
-            subscriptions=subscriptions(archive, watches),
+            subscriptions=subscriptions(archive, watches, decider.remembered),
             tasks={"snapshots": snapshots.follow, "live signals": partial(follow_live_signals, bus, watches)},
-            checks={"database": partial(postgres.check, pool)},
+            checks={"bundle": catalog.check},
+            on_drain=[watches.drain],
             bus=bus,
         )

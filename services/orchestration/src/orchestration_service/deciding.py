@@ -8,32 +8,38 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import time
-from collections import OrderedDict
+from collections.abc import Collection
+from contextvars import Context
 from dataclasses import dataclass
 
 from assent.eligibility.v1.eligibility_service_pb2 import ReleaseRequest
 from assent.orchestration.v1 import orchestration_service_pb2 as pb
 from assent.orchestration.v1.record_pb2 import DecisionRecord
-from orchestration_service.domain.budget import DEFAULT_S, MARGIN
+from orchestration_service.domain.budget import budget_s
 from orchestration_service.domain.ids import DecisionKey, decision_key
 from orchestration_service.explaining import explain
-from orchestration_service.pipeline import defaults, present
+from orchestration_service.pipeline import present
 from orchestration_service.pipeline.draft import Draft, canonical
+from orchestration_service.pipeline.observing import observed
 from orchestration_service.pipeline.runner import run
+from orchestration_service.pipeline.trust import WrongAnswer, shown_items
 from orchestration_service.ports import Ports, Written
-from servicekit.deadline import remaining_s
-from servicekit.errors import AlreadyExists, AssentError, DeadlineExceeded
+from orchestration_service.remembering import Answered, Remembered, refuse_other
+from servicekit import telemetry
+from servicekit.errors import AssentError, DeadlineExceeded
 
+logger = logging.getLogger(__name__)
+
+RECORD = "record"
 STREAM = "DECISIONS"
-REMEMBERED = 10_000
-REMEMBERED_MS = 10 * 60 * 1000
-NO_DEADLINE_S = 60.0
+RELEASE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """A recorded decision."""
+    """A recorded decision; `replayed`: another call recorded it."""
 
     record: DecisionRecord
     receipt: pb.Receipt
@@ -62,37 +68,60 @@ class Decider:
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
-        self._running: dict[str, asyncio.Task[pb.DecideResponse]] = {}
-        self._remembered: OrderedDict[str, tuple[int, bytes, pb.DecideResponse]] = OrderedDict()
+        self._running: dict[str, asyncio.Task[Answered]] = {}
+        self._releasing: set[asyncio.Task[None]] = set()
+        self.remembered = Remembered(ports.clock)
 
-    async def decide(self, request: pb.DecideRequest, *, caller: str, cause: str = "request") -> pb.DecideResponse:
-        """The decision for this request. Raises AlreadyExists when the id was used for another, DeadlineExceeded when it is too late."""
-        key = decision_key(caller, request.request_id)
-        known = self._recall(key.decision_id, request)
+    async def decide(
+        self, request: pb.DecideRequest, *, caller: str, cause: str = "request", within_s: float | None = None
+    ) -> pb.DecideResponse:
+        """The decision for this request, within the client's deadline if it has one.
+
+        Raises AlreadyExists when the id was used for another request, DeadlineExceeded when it is too late.
+        """
+        key, asked = decision_key(caller, request.request_id), canonical(request)
+        known = self.remembered.get(key.decision_id)
         if known is not None:
-            return known
-        task = self._running.get(key.decision_id)
-        if task is None:
-            task = asyncio.create_task(self._decide(request, key, cause), name="decide")
-            self._running[key.decision_id] = task
-            task.add_done_callback(lambda _: self._running.pop(key.decision_id, None))
-            return await asyncio.shield(task)
-        await asyncio.shield(task)
-        return self._recall(key.decision_id, request) or await self.decide(request, caller=caller, cause=cause)
+            return known.again(asked)
+        running = self._running.get(key.decision_id)
+        if running is not None:
+            return (await asyncio.shield(running)).again(asked)
+        return (await asyncio.shield(self._start(request, asked, key, cause, within_s))).answer
 
-    async def _decide(self, request: pb.DecideRequest, key: DecisionKey, cause: str) -> pb.DecideResponse:
-        ends_at = time.monotonic() + _budget()
+    def _start(
+        self, request: pb.DecideRequest, asked: bytes, key: DecisionKey, cause: str, within_s: float | None
+    ) -> asyncio.Task[Answered]:
+        """The work is a task of its own: a caller that goes away takes nothing from those who wait for the same decision."""
+        if within_s is not None and within_s <= 0:
+            raise DeadlineExceeded
+        ends_at = time.monotonic() + budget_s(within_s)
+        task = asyncio.create_task(self._decide(request, asked, key, cause, ends_at), name="decide")
+        self._running[key.decision_id] = task
+        task.add_done_callback(lambda done: self._ended(key.decision_id, done))
+        return task
+
+    def _ended(self, decision_id: str, task: asyncio.Task[Answered]) -> None:
+        del self._running[decision_id]
+        if not task.cancelled():
+            task.exception()  # whoever still waits gets it; nobody may be left to
+
+    async def _decide(
+        self, request: pb.DecideRequest, asked: bytes, key: DecisionKey, cause: str, ends_at: float
+    ) -> Answered:
+        started = time.perf_counter()
         draft = self._draft(request, key, cause)
         await run(draft, self._ports, ends_at=ends_at)
-        try:
-            decided = await self._record(draft, ends_at)
-        except (AssentError, TimeoutError) as error:
-            if isinstance(error, AlreadyExists):
-                raise
-            return await self._unrecorded(draft)
-        answer = decided.response(request)
-        self._remember(answer, request)
-        return answer
+        decided = await self._recorded(draft, ends_at)
+        self._give_back(draft, decided)
+        if decided is None:
+            draft.degrade(RECORD, "RECORDING_UNAVAILABLE")
+        _count(draft, time.perf_counter() - started)
+        if decided is None:
+            return Answered(asked, _unrecorded(draft), draft.subject_id)
+        refuse_other(canonical(decided.record.request), asked)
+        answered = Answered(asked, decided.response(request), decided.record.subject_id)
+        self.remembered.keep(answered)
+        return answered
 
     def _draft(self, request: pb.DecideRequest, key: DecisionKey, cause: str) -> Draft:
         return Draft(
@@ -105,79 +134,67 @@ class Decider:
             cause=cause,
         )
 
-    async def _record(self, draft: Draft, ends_at: float) -> Decided:
-        """The acknowledged record; where another one of this id was first, that one."""
+    async def _recorded(self, draft: Draft, ends_at: float) -> Decided | None:
+        """The acknowledged decision; None when there is no telling that it was recorded in time, whatever the reason."""
+        async with observed(RECORD) as outcome:
+            try:
+                async with asyncio.timeout(max(ends_at - time.monotonic(), 0.001)):
+                    return await self._record(draft)
+            except Exception as error:  # noqa: BLE001  # whatever it is, nothing personal may be shown
+                outcome.failed(error)
+        return None
+
+    async def _record(self, draft: Draft) -> Decided:
+        """Where another decision of this id was first, that one."""
         record = draft.record()
         data = canonical(record)
-        async with asyncio.timeout_at(asyncio.get_running_loop().time() + max(ends_at - time.monotonic(), 0.001)):
-            written = await self._ports.recorder.write(
-                data, decision_id=draft.decision_id, key=draft.subject_id or draft.decision_id, now_ms=draft.now_ms
-            )
-            if not written.duplicate:
-                return Decided(record, _receipt(written, data))
-            first = await self._ports.recorder.read(written.sequence)
-        return _first_decision(first, written, draft.request)
-
-    async def _unrecorded(self, draft: Draft) -> pb.DecideResponse:
-        """What may be said without a record: the service defaults, nothing personal; what was reserved is given back."""
-        plain = Draft(draft.request, draft.decision_id, draft.now_ms, draft.seed, draft.active, 0)
-        plain.slate = defaults.static_slate(plain, {s.action: s for s in defaults.survivors(plain)})
-        present.answer_with_fallbacks(plain, self._ports.tracking_key)
-        draft.degrade("record", "RECORDING_UNAVAILABLE")
-        if draft.reserved is not None:
-            await self._release(draft)
-        return pb.DecideResponse(
-            decision_id=draft.decision_id,
-            placements=plain.placements,
-            degradations=draft.degradations,
-            bundle_digest=draft.active.digest,
+        written = await self._ports.recorder.write(
+            data, decision_id=draft.decision_id, key=draft.subject_id or draft.decision_id, now_ms=draft.now_ms
         )
+        if not written.duplicate:
+            return Decided(record, _receipt(written, data))
+        first = await self._ports.recorder.read(written.sequence)
+        record = DecisionRecord.FromString(first)
+        if record.decision_id != draft.decision_id:
+            raise WrongAnswer
+        return Decided(record, _receipt(written, first), replayed=True)
 
-    async def _release(self, draft: Draft) -> None:
-        """Reservations end by themselves too, so one attempt is enough."""
+    def _give_back(self, draft: Draft, decided: Decided | None) -> None:
+        """Release what was asked for and is not shown. Reservations end by themselves too, so one attempt is enough."""
+        shown = shown_items(decided.record.placements, decided.record.slate) if decided else ()
+        spare = draft.asked.difference(shown)
+        if spare:
+            # Without the call's context: its deadline must not end this, and the answer does not wait for it.
+            task = asyncio.create_task(self._release(draft.decision_id, spare), context=Context())
+            self._releasing.add(task)
+            task.add_done_callback(self._releasing.discard)
+
+    async def _release(self, decision_id: str, items: Collection[str]) -> None:
+        request = ReleaseRequest(decision_id=decision_id, items=sorted(items))
         try:
-            async with asyncio.timeout(0.05):
-                await self._ports.eligibility.release(ReleaseRequest(decision_id=draft.decision_id))
-        except (AssentError, TimeoutError):
-            return
-
-    def _recall(self, decision_id: str, request: pb.DecideRequest) -> pb.DecideResponse | None:
-        """The answer given before, within ten minutes."""
-        known = self._remembered.get(decision_id)
-        if known is None or known[0] + REMEMBERED_MS < self._ports.clock.now_us() // 1000:
-            return None
-        _same(known[1], request)
-        again = pb.DecideResponse()
-        again.CopyFrom(known[2])
-        again.replayed = True
-        return again
-
-    def _remember(self, answer: pb.DecideResponse, request: pb.DecideRequest) -> None:
-        now_ms = self._ports.clock.now_us() // 1000
-        self._remembered[answer.decision_id] = (now_ms, canonical(request), answer)
-        while len(self._remembered) > REMEMBERED:
-            self._remembered.popitem(last=False)
+            async with asyncio.timeout(RELEASE_S):
+                await self._ports.eligibility.release(request)
+        except Exception as error:  # noqa: BLE001  # it was one attempt
+            reason = error.code if isinstance(error, AssentError) else type(error).__name__
+            logger.warning("reservations were left to end by themselves", extra={"reason": reason})
 
 
-def _budget() -> float:
-    """Seconds for all stages and the record."""
-    left = remaining_s(NO_DEADLINE_S)
-    if left <= 0:
-        raise DeadlineExceeded
-    return DEFAULT_S if left >= NO_DEADLINE_S else left * MARGIN
+def _count(draft: Draft, seconds: float) -> None:
+    channel = {telemetry.CHANNEL: draft.request.channel}
+    telemetry.count(telemetry.DECISIONS, 1, channel)
+    telemetry.observe(telemetry.DECISION_DURATION, seconds, channel)
+    for known in draft.degradations:
+        telemetry.count(telemetry.DEGRADATIONS, 1, {telemetry.DEGRADATION: known.code, telemetry.STAGE: known.stage})
 
 
-def _first_decision(data: bytes, written: Written, request: pb.DecideRequest) -> Decided:
-    record = DecisionRecord.FromString(data)
-    _same(canonical(record.request), request)
-    return Decided(record, _receipt(written, data), replayed=True)
-
-
-def _same(known: bytes, request: pb.DecideRequest) -> None:
-    if known != canonical(request):
-        raise AlreadyExists(
-            "This request id was used with another body", reason="REQUEST_ID_REUSED", field="request_id"
-        )
+def _unrecorded(draft: Draft) -> pb.DecideResponse:
+    """The service defaults, nothing personal, no receipt."""
+    return pb.DecideResponse(
+        decision_id=draft.decision_id,
+        placements=present.unpersonalized(draft),
+        degradations=draft.degradations,
+        bundle_digest=draft.active.digest,
+    )
 
 
 def _receipt(written: Written, data: bytes) -> pb.Receipt:

@@ -10,13 +10,17 @@ from assent.events.v1.outcome_pb2 import OutcomeRecorded, OutcomeType
 from assent.orchestration.v1 import orchestration_service_pb2 as pb
 from assent.orchestration.v1.record_pb2 import DecisionRecord
 from catalog.model import Bundle
+from orchestration_service.archive import find, is_decision_id
 from orchestration_service.domain.tracking import is_genuine
 from orchestration_service.ports import Archive, Catalog, Outcomes
 from servicekit.clock import Clock
-from servicekit.errors import AssentError, Invalid, NotFound
+from servicekit.errors import AssentError, Invalid, NotFound, Unavailable
 
 MOST: Final = 500
 OUTCOME_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{8,64}")
+ACTION: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+TOKEN: Final = re.compile(r"[A-Za-z0-9_=-]{1,64}")
+HIGHEST_RANK: Final = 16
 AHEAD_MS: Final = 5 * 60 * 1000
 """How far a channel's clock may be ahead."""
 
@@ -33,8 +37,8 @@ async def record_outcomes(
     """A status for each, in order; a bad one affects no other. Raises Invalid for the list as a whole."""
     if not 0 < len(outcomes) <= MOST:
         raise Invalid(f"1 to {MOST} outcomes", reason="BAD_COUNT", field="outcomes")
-    records = await _records(archive, outcomes)
-    known = await stream.known([outcome.outcome_id for outcome in outcomes])
+    records = await _records(archive, outcomes, tracking_key)
+    known = await stream.known([outcome.outcome_id for outcome in outcomes if OUTCOME_ID.fullmatch(outcome.outcome_id)])
     checked = [_try(outcome, records, tracking_key, clock.now_us() // 1000) for outcome in outcomes]
     facts: dict[str, OutcomeRecorded] = {}
     for outcome, error in zip(outcomes, checked, strict=True):
@@ -45,9 +49,24 @@ async def record_outcomes(
     return [_result(outcome, error, published) for outcome, error in _once(outcomes, checked)]
 
 
-async def _records(archive: Archive, outcomes: Sequence[pb.Outcome]) -> Mapping[str, DecisionRecord]:
-    found = await archive.find(sorted({outcome.decision_id for outcome in outcomes}))
-    return {name: DecisionRecord.FromString(archived.record) for name, archived in found.items()}
+async def _records(archive: Archive, outcomes: Sequence[pb.Outcome], key: bytes) -> Mapping[str, DecisionRecord]:
+    """The decisions that they name. A genuine token of one that is not archived yet is no mistake: Unavailable, so that it comes again."""
+    names = {outcome.decision_id for outcome in outcomes if is_decision_id(outcome.decision_id)}
+    found = await archive.find(sorted(names))
+    ours = {o.decision_id for o in outcomes if o.decision_id in names - found.keys() and _has_token_of_ours(o, key)}
+    if ours:
+        found = await find(archive, names, wait_for=ours)
+    if not ours <= found.keys():
+        raise Unavailable("A decision is not archived yet", reason="DECISION_NOT_ARCHIVED", retry_after_ms=1000)
+    return {name: DecisionRecord.FromString(archived.record) for name, archived in found.items() if archived.record}
+
+
+def _has_token_of_ours(outcome: pb.Outcome, key: bytes) -> bool:
+    """Whether the token is genuine for the decision, at whatever rank."""
+    if not (ACTION.fullmatch(outcome.action) and TOKEN.fullmatch(outcome.tracking_token)):
+        return False
+    ranks = range(1, HIGHEST_RANK + 1)
+    return any(is_genuine(key, outcome.tracking_token, outcome.decision_id, outcome.action, rank) for rank in ranks)
 
 
 def _try(outcome: pb.Outcome, records: Mapping[str, DecisionRecord], key: bytes, now_ms: int) -> AssentError | None:
@@ -62,6 +81,8 @@ def _try(outcome: pb.Outcome, records: Mapping[str, DecisionRecord], key: bytes,
 def _check(outcome: pb.Outcome, record: DecisionRecord | None, key: bytes, now_ms: int) -> None:
     if not OUTCOME_ID.fullmatch(outcome.outcome_id):
         raise Invalid("8 to 64 characters", reason="BAD_TEXT", field="outcome_id")
+    if outcome.replaces and not OUTCOME_ID.fullmatch(outcome.replaces):
+        raise Invalid("8 to 64 characters", reason="BAD_TEXT", field="replaces")
     if record is None:
         raise NotFound("There is no such decision", reason="UNKNOWN_DECISION", field="decision_id")
     if outcome.type == OutcomeType.OUTCOME_TYPE_UNSPECIFIED or outcome.type not in OutcomeType.values():

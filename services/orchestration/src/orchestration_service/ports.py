@@ -19,6 +19,7 @@ from assent.eligibility.v1.eligibility_service_pb2 import (
     ReserveResponse,
 )
 from assent.events.v1.outcome_pb2 import OutcomeRecorded
+from assent.orchestration.v1.record_pb2 import DecisionRecord
 from assent.profile.v1.profile_service_pb2 import (
     GetViewRequest,
     GetViewResponse,
@@ -151,7 +152,7 @@ class Outcomes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Archived:
-    """A record and where it stands in the stream."""
+    """A record and where it stands in the stream; of an erased subject the record is empty."""
 
     record: bytes
     digest: bytes
@@ -163,6 +164,18 @@ class Archive(Protocol):
 
     async def find(self, decision_ids: Sequence[str]) -> Mapping[str, Archived]:
         """Those that are archived."""
+        ...
+
+
+class Shelf(Archive, Protocol):
+    """The archive, for those who fill it."""
+
+    async def add(self, record: DecisionRecord, data: bytes, digest: bytes, sequence: int) -> None:
+        """Keep a decision and its very bytes; a repeat changes nothing, and of a forgotten subject only the digest is kept."""
+        ...
+
+    async def forget(self, subject_id: str) -> None:
+        """Make a subject's decisions unreadable, also those that are still to come. Idempotent."""
         ...
 
 

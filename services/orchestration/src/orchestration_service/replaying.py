@@ -11,9 +11,14 @@ from google.protobuf.message import Message
 from assent.orchestration.v1.record_pb2 import DecisionRecord
 from orchestration_service.pipeline import choose, present
 from orchestration_service.pipeline.draft import Draft, canonical
+from orchestration_service.pipeline.observing import OK, SKIPPED
 from orchestration_service.ports import Ports
+from servicekit import telemetry
 from servicekit.basis import SignedBasis
 from servicekit.bundles import Active
+
+SOURCES = {"view": "profile", "signals": "signals", "contact": "contact"}
+"""What evaluation is told when a stage has failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,8 @@ async def replay(record: DecisionRecord, ports: Ports) -> Replay:
     done: list[str] = []
     for stage, recorded, run_again in _pure_stages(record, draft, ports):
         done.append(stage)
-        again = await run_again()
+        with telemetry.span(telemetry.REPLAY_STAGE, {telemetry.STAGE: stage}):
+            again = await run_again()
         if canonical(again) != canonical(recorded):
             return Replay(tuple(done), Difference(stage, _digest(recorded), _digest(again)))
     return Replay(tuple(done))
@@ -79,18 +85,12 @@ async def recorded_draft(record: DecisionRecord, ports: Ports) -> Draft:
             setattr(draft, name, getattr(record, name))
     if record.HasField("basis"):
         draft.signed = record.basis
-        draft.basis = ports.verifier.verify(
-            SignedBasis(record.basis.body, record.basis.key_id, record.basis.signature),
-            now_us=record.now_ms * 1000,
-            subject=record.subject_id,
-            channel=record.request.channel,
-        )
-    draft.unavailable = {_SOURCES[d.stage] for d in record.degradations if d.stage in _SOURCES}
+        signed = SignedBasis(record.basis.body, record.basis.key_id, record.basis.signature)
+        draft.basis = ports.verifier.recorded(signed)
+    failed = {known.stage for known in record.stages if known.outcome not in {OK, SKIPPED}}
+    draft.unavailable = {source for stage, source in SOURCES.items() if stage in failed}
     draft.slate = list(record.slate)
     return draft
-
-
-_SOURCES = {"view": "profile", "signals": "signals", "contact": "contact"}
 
 
 def _digest(message: Message) -> bytes:

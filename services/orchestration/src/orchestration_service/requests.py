@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from assent.catalog.v1.value_pb2 import Attribute
 from assent.events.v1.bank_pb2 import Identifier
@@ -23,6 +24,12 @@ IDENTIFIERS: Final = frozenset(
 )
 MOST_PLACEMENTS: Final = 16
 MOST_ATTRIBUTES: Final = 32
+MOST_MEMBERS: Final = 64
+OURS: Final = frozenset(
+    {"context.channel", "context.jurisdictions", "context.screen", "context.flow", "context.step"}
+    | {"context.device_class", "context.time_zone"}
+)
+"""Attributes that have a field of their own, or that we find out ourselves."""
 LONGEST_IDENTIFIER: Final = 256
 
 Asked = pb.DecideRequest | pb.WatchDecisionsRequest
@@ -47,6 +54,8 @@ def check_asked(request: Asked, bundle: Bundle) -> None:
         _match(TOKEN, request.session_id, "session_id", "a token of up to 64 characters")
     if request.channel not in bundle.channel:
         raise NotFound("The bundle has no such channel", reason="UNKNOWN_CHANNEL", field="channel")
+    if bundle.channel[request.channel].outbound and isinstance(request, pb.WatchDecisionsRequest):
+        raise Invalid("Nobody watches this channel", reason="OUTBOUND_CHANNEL", field="channel")
     _match(LOCALE, request.locale, "locale", "a locale such as en-GB")
     _check_placements(request.placements, request.channel, bundle)
     _check_context(request.context, bundle)
@@ -82,25 +91,48 @@ def _check_context(context: pb.DecisionContext, bundle: Bundle) -> None:
         if value := getattr(context, name):
             _match(TOKEN, value, f"context.{name}", "a token of up to 64 characters")
     if context.time_zone:
-        _match(TIME_ZONE, context.time_zone, "context.time_zone", "an IANA time zone")
+        _check_time_zone(context.time_zone)
     if len(context.attributes) > MOST_ATTRIBUTES:
         raise Invalid(f"At most {MOST_ATTRIBUTES} attributes", reason="BAD_COUNT", field="context.attributes")
+    seen: set[str] = set()
     for position, attribute in enumerate(context.attributes):
-        _check_attribute(attribute, f"context.attributes[{position}]", bundle)
+        field = f"context.attributes[{position}]"
+        _check_attribute(attribute, field, bundle)
+        if attribute.name in seen:
+            raise Invalid("Each attribute once", reason="REPEATED", field=f"{field}.name")
+        seen.add(attribute.name)
+
+
+def _check_time_zone(name: str) -> None:
+    _match(TIME_ZONE, name, "context.time_zone", "an IANA time zone")
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise Invalid("An IANA time zone", reason="BAD_TEXT", field="context.time_zone") from None
 
 
 def _check_attribute(attribute: Attribute, field: str, bundle: Bundle) -> None:
-    if not attribute.name.startswith("context.") or attribute.name not in bundle.types:
+    if attribute.name in OURS or not attribute.name.startswith("context.") or attribute.name not in bundle.types:
         raise Invalid(
             "The bundle declares no such context attribute", reason="UNKNOWN_ATTRIBUTE", field=f"{field}.name"
         )
     declared = bundle.types[attribute.name]
     value = conform(plain(attribute.value), declared)
     listed = declared.kind != "enum" or not declared.values or value in declared.values
-    if isinstance(value, Missing) or not listed:
+    currency = attribute.value.money.currency if attribute.value.HasField("money") else declared.currency
+    if isinstance(value, Missing) or not listed or currency != declared.currency:
         raise Invalid(f"A value of type {declared.kind} is declared", reason="BAD_TYPE", field=f"{field}.value")
-    if isinstance(value, str):
-        _match(TOKEN, value, f"{field}.value", "a token of up to 64 characters")
+    for text in (value,) if isinstance(value, str) else _members(value, f"{field}.value"):
+        _match(TOKEN, text, f"{field}.value", "a token of up to 64 characters")
+
+
+def _members(value: object, field: str) -> frozenset[str]:
+    """The members of a set, which must not be too many; none of anything else."""
+    if not isinstance(value, frozenset):
+        return frozenset()
+    if len(value) > MOST_MEMBERS:
+        raise Invalid(f"At most {MOST_MEMBERS} members", reason="BAD_COUNT", field=field)
+    return value
 
 
 def _match(pattern: re.Pattern[str], value: str, field: str, needed: str) -> None:

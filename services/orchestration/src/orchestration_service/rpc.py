@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from assent.orchestration.v1 import explanation_pb2
 from assent.orchestration.v1 import orchestration_service_pb2 as pb
 from assent.orchestration.v1.orchestration_service_pb2_grpc import OrchestrationServiceServicer
 from assent.orchestration.v1.record_pb2 import DecisionRecord
+from orchestration_service import archive
 from orchestration_service.deciding import STREAM, Decider
+from orchestration_service.domain.budget import LONGEST_S
 from orchestration_service.explaining import explain
 from orchestration_service.outcomes import record_outcomes
-from orchestration_service.ports import Archive, Archived, Outcomes, Ports
+from orchestration_service.ports import Archive, Outcomes, Ports
 from orchestration_service.redaction import redacted
 from orchestration_service.replaying import replay
 from orchestration_service.requests import check_decide, check_watch
 from orchestration_service.streaming import watch_decisions
 from orchestration_service.watching import Watches
 from servicekit.auth import caller
-from servicekit.errors import NotFound
+from servicekit.deadline import remaining_s
 
 PERSONAL = "orchestration.audit.personal"
-ARCHIVE_WAIT_S = 2.0
-"""How long a reader waits for the archiver, which is milliseconds behind the stream."""
-
 _AUDIENCES = {
     explanation_pb2.AUDIENCE_UNSPECIFIED: "customer",
     explanation_pb2.AUDIENCE_CUSTOMER: "customer",
@@ -54,7 +52,7 @@ class OrchestrationServicer(OrchestrationServiceServicer):
     async def Decide(self, request: pb.DecideRequest, context: object) -> pb.DecideResponse:
         """Decide, record, answer."""
         check_decide(request, self._parts.ports.catalog.active().bundle)
-        return await self._parts.decider.decide(request, caller=caller().subject)
+        return await self._parts.decider.decide(request, caller=caller().subject, within_s=_within_s(context))
 
     async def WatchDecisions(
         self, request: pb.WatchDecisionsRequest, context: object
@@ -85,7 +83,7 @@ class OrchestrationServicer(OrchestrationServiceServicer):
 
     async def GetDecision(self, request: pb.GetDecisionRequest, context: object) -> pb.GetDecisionResponse:
         """The record, whole or without personal fields."""
-        found = await self._find(request.decision_id)
+        found = await archive.one(self._parts.archive, request.decision_id)
         receipt = pb.Receipt(stream=STREAM, sequence=found.sequence, record_digest=found.digest)
         if PERSONAL in caller().scopes:
             return pb.GetDecisionResponse(record=found.record, receipt=receipt)
@@ -94,7 +92,7 @@ class OrchestrationServicer(OrchestrationServiceServicer):
 
     async def ExplainDecision(self, request: pb.ExplainDecisionRequest, context: object) -> pb.ExplainDecisionResponse:
         """The funnel, for its audience."""
-        record = DecisionRecord.FromString((await self._find(request.decision_id)).record)
+        record = DecisionRecord.FromString((await archive.one(self._parts.archive, request.decision_id)).record)
         audience = _AUDIENCES.get(request.audience, "customer")
         if audience != "customer":
             caller().require(f"orchestration.explain.{audience}")
@@ -102,25 +100,19 @@ class OrchestrationServicer(OrchestrationServiceServicer):
 
     async def ReplayDecision(self, request: pb.ReplayDecisionRequest, context: object) -> pb.ReplayDecisionResponse:
         """Identical, or the first stage that differs."""
-        record = DecisionRecord.FromString((await self._find(request.decision_id)).record)
-        found = await replay(record, self._parts.ports)
-        if found.difference is None:
-            return pb.ReplayDecisionResponse(identical=True, stages=found.stages)
+        record = DecisionRecord.FromString((await archive.one(self._parts.archive, request.decision_id)).record)
+        replayed = await replay(record, self._parts.ports)
+        if replayed.difference is None:
+            return pb.ReplayDecisionResponse(identical=True, stages=replayed.stages)
         return pb.ReplayDecisionResponse(
-            stages=found.stages,
-            first_difference=found.difference.stage,
-            recorded=found.difference.recorded,
-            replayed=found.difference.replayed,
+            stages=replayed.stages,
+            first_difference=replayed.difference.stage,
+            recorded=replayed.difference.recorded,
+            replayed=replayed.difference.replayed,
         )
 
-    async def _find(self, decision_id: str) -> Archived:
-        """The archived decision; one that was just recorded is waited for."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + ARCHIVE_WAIT_S
-        while True:
-            found = (await self._parts.archive.find([decision_id])).get(decision_id)
-            if found is not None:
-                return found
-            if loop.time() >= until:
-                raise NotFound("There is no such decision", reason="UNKNOWN_DECISION", field="decision_id")
-            await asyncio.sleep(0.02)
+
+def _within_s(context: object) -> float | None:
+    """Seconds that the client waits; None when it does not say, which only gRPC knows. Over NATS every call has a deadline."""
+    told: Callable[[], float | None] | None = getattr(context, "time_remaining", None)
+    return remaining_s(LONGEST_S) if told is None else told()

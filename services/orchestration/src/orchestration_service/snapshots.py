@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 from typing import NoReturn
 
-from nats.errors import Error as NatsError
-
 from orchestration_service.ports import Snapshots
-from servicekit.errors import Unavailable
 from servicekit.nats import Bus
+from servicekit.ordered import Ordered
 
 logger = logging.getLogger(__name__)
 
@@ -31,22 +28,20 @@ class WatchedSnapshots:
         return self._head
 
     async def follow(self) -> NoReturn:
-        """Keep up for ever: a task of the service's App."""
-        while True:
-            try:
-                await self._watch()
-            except (Unavailable, NatsError, OSError) as error:
-                logger.warning("snapshots cannot be followed", extra={"reason": type(error).__name__})
-            await asyncio.sleep(1)
-
-    async def _watch(self) -> None:
-        watcher = await (await self._bus.kv(BUCKET)).watch(HEAD)
+        """Keep up for ever, over any failure of the bus: a task of the service's App."""
+        reader = Ordered(self._bus, f"KV_{BUCKET}", [f"$KV.{BUCKET}.{HEAD}"], latest=True)
         try:
-            async for entry in watcher:
-                if entry is not None and entry.value:
-                    self._head = max(self._head, int(json.loads(entry.value)["version"]))
+            while True:
+                for message in await reader.take():
+                    self._swap(message.data)
         finally:
-            await watcher.stop()  # type: ignore[no-untyped-call]  # nats-py says nothing here
+            await reader.close()
+
+    def _swap(self, named: bytes) -> None:
+        try:
+            self._head = max(self._head, int(json.loads(named)["version"]))
+        except (ValueError, KeyError, TypeError):
+            logger.warning("the name of a snapshot cannot be read")
 
 
 _: type[Snapshots] = WatchedSnapshots

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from assent.orchestration.v1.record_pb2 import DecisionRecord
-from orchestration_service.ports import Archive, Archived
+from orchestration_service.ports import Archived, Shelf
 from servicekit import queries
 from servicekit.postgres import Pool, connection, transaction
+
+DAY_MS = 86_400_000
 
 sql = queries.load("orchestration_service")
 
@@ -19,36 +21,37 @@ class PostgresArchive:
         self._pool = pool
         self._days: set[int] = set()
 
-    async def add(self, record: bytes, digest: bytes, sequence: int) -> None:
+    async def add(self, record: DecisionRecord, data: bytes, digest: bytes, sequence: int) -> None:
         """Keep a decision; a repeat changes nothing."""
-        parsed = DecisionRecord.FromString(record)
         async with transaction(self._pool) as tx:
-            day = parsed.now_ms // 86_400_000
+            day = record.now_ms // DAY_MS
             if day not in self._days:
-                await sql.ensure_month(tx, at_ms=parsed.now_ms)
+                await sql.ensure_month(tx, at_ms=record.now_ms)
+            await sql.read_subject(tx, subject_id=record.subject_id)
             await sql.archive(
                 tx,
-                decision_id=parsed.decision_id,
-                now_ms=parsed.now_ms,
-                subject_id=parsed.subject_id or None,
-                channel=parsed.request.channel,
-                record=record,
+                decision_id=record.decision_id,
+                now_ms=record.now_ms,
+                subject_id=record.subject_id or None,
+                channel=record.request.channel,
+                record=data,
                 digest=digest,
                 sequence=sequence,
             )
         self._days.add(day)
 
     async def find(self, decision_ids: Sequence[str]) -> Mapping[str, Archived]:
-        """Those that are archived and not forgotten."""
+        """Those that are archived; without their record where it is forgotten."""
         async with connection(self._pool) as reader:
             rows = [row async for row in sql.find(reader, decision_ids=list(decision_ids))]
-        kept = [row for row in rows if row["record"] is not None]
-        return {row["decision_id"]: Archived(row["record"], row["digest"], row["sequence"]) for row in kept}
+        return {row["decision_id"]: Archived(row["record"] or b"", row["digest"], row["sequence"]) for row in rows}
 
     async def forget(self, subject_id: str) -> None:
         """Make a subject's decisions unreadable. Idempotent."""
-        async with connection(self._pool) as writer:
-            await sql.forget(writer, subject_id=subject_id)
+        async with transaction(self._pool) as tx:
+            await sql.own_subject(tx, subject_id=subject_id)
+            await sql.note_forgotten(tx, subject_id=subject_id)
+            await sql.forget(tx, subject_id=subject_id)
 
 
 class OutcomeIds:
@@ -69,4 +72,4 @@ class OutcomeIds:
             await sql.add_outcomes(writer, outcome_ids=list(outcome_ids), recorded_at_ms=recorded_at_ms)
 
 
-_: type[Archive] = PostgresArchive
+_: type[Shelf] = PostgresArchive

@@ -9,28 +9,55 @@ from uuid import uuid4
 from assent.orchestration.v1 import orchestration_service_pb2 as pb
 from assent.profile.v1.profile_service_pb2 import ResolveSubjectRequest
 from orchestration_service.deciding import Decider
-from orchestration_service.pipeline.gather import ANONYMOUS
+from orchestration_service.pipeline import trust
+from orchestration_service.pipeline.gather import ANONYMOUS, OURS
 from orchestration_service.ports import Profiles
-from orchestration_service.watching import CONSENT, Watches
+from orchestration_service.watching import CONSENT, STREAM, Watches
+from servicekit.deadline import ending_in
+from servicekit.errors import AssentError, NotFound
+
+RESOLVE_S = 1.0
 
 
 async def watch_decisions(
     request: pb.WatchDecisionsRequest, *, caller: str, decider: Decider, profiles: Profiles, watches: Watches
 ) -> AsyncIterator[pb.WatchDecisionsResponse]:
     """Decisions until the stream ends. Raises NotFound for a subject that nobody knows, and what Decide raises."""
-    create = request.subject.type in ANONYMOUS
-    found = await profiles.resolve(ResolveSubjectRequest(identifier=request.subject, create=create))
-    stream, number = uuid4().hex, count()
-    with watches.open(found.subject_id) as watch:
-        watch.wake("stream")
+    subject_id = await _subject(request, profiles)
+    stream, number, personal = uuid4().hex, count(), False
+    with watches.open(subject_id) as watch:
+        watch.wake(STREAM)
         async for cause in watch.due():
             asked = _decide_request(request, f"{stream}.{next(number)}")
             decision = await decider.decide(asked, caller=caller, cause=cause)
             yield pb.WatchDecisionsResponse(decision=decision, cause=cause)
-            if cause == CONSENT and not decision.consent.personal:
+            if cause == CONSENT and personal and _is_withdrawn(decision):
                 yield pb.WatchDecisionsResponse(end=pb.END_REASON_CONSENT_WITHDRAWN)
                 return
+            personal = personal or decision.consent.personal
         yield pb.WatchDecisionsResponse(end=watch.end)
+
+
+async def _subject(request: pb.WatchDecisionsRequest, profiles: Profiles) -> str:
+    """The subject that answers; our own id does while profile is away."""
+    asked = ResolveSubjectRequest(identifier=request.subject, create=request.subject.type in ANONYMOUS)
+    try:
+        with ending_in(RESOLVE_S):
+            found = await profiles.resolve(asked)
+        trust.check_subject(request.subject, found)
+    except NotFound:
+        raise
+    except AssentError:
+        if request.subject.type != OURS:
+            raise
+        return request.subject.value
+    return found.subject_id
+
+
+def _is_withdrawn(decision: pb.DecideResponse) -> bool:
+    """Whether the ledger was read and allows nothing personal: while it is away, nobody knows."""
+    known = decision.HasField("receipt") and (decision.consent.epoch > 0 or decision.consent.index > 0)
+    return known and not decision.consent.personal
 
 
 def _decide_request(request: pb.WatchDecisionsRequest, request_id: str) -> pb.DecideRequest:

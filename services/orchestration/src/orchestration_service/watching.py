@@ -1,13 +1,14 @@
 """Open streams: who watches, and what makes the next decision due.
 
 A signal that warrants a decision wakes the streams of its subject at once; more signals within the pause between two pushes are answered
-together at its end, by one decision. A withdrawal wakes them too: what the ledger then allows decides whether the stream goes on.
+together at its end, by one decision. A change of consent does not wait: what the ledger then allows decides whether the stream goes on.
+Signals come twice, over core NATS and from JetStream; the second copy wakes nobody.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,13 +17,17 @@ from typing import Final
 from assent.orchestration.v1 import orchestration_service_pb2 as pb
 
 BETWEEN_PUSHES_S: Final = 2.0
+HEARD: Final = 4096
+"""Signals of which a second copy is known as such."""
 
 CONSENT: Final = "consent"
+STREAM: Final = "stream"
+"""The stream was opened."""
 
 
 @dataclass(slots=True, eq=False)
 class Watch:
-    """One open stream. `causes` holds what happened since the last push, first things first."""
+    """One open stream. `causes` holds what happened since the last push, first things first; `woken` is set while that matters."""
 
     subject_id: str
     causes: list[str] = field(default_factory=list)
@@ -34,6 +39,11 @@ class Watch:
         """Whether the stream is over."""
         return self.end != pb.END_REASON_UNSPECIFIED
 
+    @property
+    def urgent(self) -> bool:
+        """Whether something happened that does not wait for the pause to end."""
+        return self.ended or CONSENT in self.causes
+
     def wake(self, cause: str) -> None:
         """Something makes a decision due."""
         if cause not in self.causes:
@@ -41,47 +51,41 @@ class Watch:
         self.woken.set()
 
     def finish(self, reason: pb.EndReason.ValueType) -> None:
-        """The stream is to end."""
-        self.end = reason
+        """The stream is to end; the first reason counts."""
+        if not self.ended:
+            self.end = reason
         self.woken.set()
 
     async def due(self) -> AsyncIterator[str]:
         """The cause of each decision, when it is due; ends when the stream does.
 
-        The first push goes out at once; later ones keep a distance, within which signals gather.
+        The answer that opens the stream is no push: the first push goes out at once, later ones keep a distance, within which
+        signals gather.
         """
-        pause = 0.0
-        while True:
-            await self._wait(pause)
-            if self.ended:
-                return
-            cause, self.causes = self.causes[0], []
-            self.woken.clear()
+        loop = asyncio.get_running_loop()
+        not_before = loop.time()
+        while await self._something(not_before):
+            cause = CONSENT if CONSENT in self.causes else self.causes[0]
+            self.causes = []
             yield cause
-            pause = BETWEEN_PUSHES_S
+            if cause != STREAM:
+                not_before = loop.time() + BETWEEN_PUSHES_S
 
-    async def _wait(self, pause: float) -> None:
-        """Until there is a cause and the pause is over; an end and a withdrawal do not wait."""
-        ready_at = asyncio.get_running_loop().time() + pause
-        while not self.ended:
-            await self.woken.wait()
-            left = ready_at - asyncio.get_running_loop().time()
-            if left <= 0 or CONSENT in self.causes:
-                return
-            self.woken.clear()
-            await self._pause(left)
-            if self.causes:
-                self.woken.set()
-
-    async def _pause(self, seconds: float) -> None:
-        """At most `seconds`, less when something is woken that cannot wait."""
+    async def _something(self, not_before: float) -> bool:
+        """Wait for a cause, and for the time; False once the stream has ended, which does not wait."""
+        while not (self.ended or self.causes):
+            await self._wake_up()
         try:
-            async with asyncio.timeout(seconds):
-                while not (self.ended or CONSENT in self.causes):
-                    await self.woken.wait()
-                    self.woken.clear()
+            async with asyncio.timeout_at(not_before):
+                while not self.urgent:
+                    await self._wake_up()
         except TimeoutError:
-            return
+            pass
+        return not self.ended
+
+    async def _wake_up(self) -> None:
+        self.woken.clear()
+        await self.woken.wait()
 
 
 class Watches:
@@ -89,6 +93,7 @@ class Watches:
 
     def __init__(self) -> None:
         self._by_subject: dict[str, set[Watch]] = defaultdict(set)
+        self._heard: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._draining = False
 
     @contextmanager
@@ -105,10 +110,19 @@ class Watches:
             if not self._by_subject[subject_id]:
                 del self._by_subject[subject_id]
 
-    def wake(self, subject_id: str, cause: str) -> None:
-        """Something about the subject makes a decision due."""
-        for watch in tuple(self._by_subject.get(subject_id, ())):
-            watch.wake(cause)
+    def wake(self, subject_id: str, cause: str, *, once: str = "") -> None:
+        """Something about the subject makes a decision due; with `once`, a second time of that name does not."""
+        watching = tuple(self._by_subject.get(subject_id, ()))
+        if watching and not (once and self._known(subject_id, once)):
+            for watch in watching:
+                watch.wake(cause)
+
+    def _known(self, subject_id: str, name: str) -> bool:
+        known = (subject_id, name) in self._heard
+        self._heard[subject_id, name] = None
+        if len(self._heard) > HEARD:
+            self._heard.popitem(last=False)
+        return known
 
     def finish(self, subject_id: str, reason: pb.EndReason.ValueType) -> None:
         """The subject's streams are to end."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from assent.catalog.v1.value_pb2 import Attribute, Value
 from assent.eligibility.v1.eligibility_service_pb2 import (
@@ -15,9 +15,10 @@ from assent.eligibility.v1.eligibility_service_pb2 import (
 )
 from assent.orchestration.v1 import orchestration_service_pb2 as pb
 from assent.ranking.v1 import ranking_service_pb2 as ranking
-from orchestration_service.pipeline import defaults
+from orchestration_service.pipeline import defaults, trust
 from orchestration_service.pipeline.arms import arms_of
 from orchestration_service.pipeline.draft import Draft
+from orchestration_service.pipeline.trust import item_of
 from orchestration_service.ports import Ports
 
 ROUNDS = 3
@@ -46,7 +47,7 @@ def evaluate_request(draft: Draft) -> EvaluateRequest:
         bundle_digest=draft.active.digest,
         basis=draft.signed,
         subject_ids=draft.members,
-        jurisdictions=[draft.bundle.bank.jurisdiction],
+        jurisdictions=sorted({pack.jurisdiction for pack in draft.bundle.active_packs}),
         channel=draft.request.channel,
         placements=sorted(placement.id for placement in draft.request.placements),
         view=draft.view.fields if draft.view else (),
@@ -62,8 +63,10 @@ def evaluate_request(draft: Draft) -> EvaluateRequest:
 
 async def evaluate(draft: Draft, ports: Ports) -> EvaluateResponse:
     """What survives, and every reason for the rest."""
-    draft.evaluated = await ports.eligibility.evaluate(evaluate_request(draft))
-    return draft.evaluated
+    found = await ports.eligibility.evaluate(evaluate_request(draft))
+    trust.check_survivors(draft, found)
+    draft.evaluated = found
+    return found
 
 
 def no_evaluation(draft: Draft, _error: Exception) -> None:
@@ -107,11 +110,13 @@ def rank_request(draft: Draft, *, replay: bool = False) -> ranking.RankRequest:
 async def rank(draft: Draft, ports: Ports) -> ranking.RankResponse | None:
     """The slate and its reserves."""
     draft.arms = arms_of(draft)
-    if not survivors(draft):
+    may = survivors(draft)
+    if not may:
         return None
-    draft.ranked = await ports.ranking.rank(rank_request(draft))
-    draft.slate = list(draft.ranked.slate)
-    return draft.ranked
+    found = await ports.ranking.rank(rank_request(draft))
+    trust.check_slate(draft, found, may)
+    draft.ranked, draft.slate = found, list(found.slate)
+    return found
 
 
 def no_ranking(draft: Draft, _error: Exception) -> None:
@@ -122,58 +127,61 @@ def no_ranking(draft: Draft, _error: Exception) -> None:
 
 async def reserve(draft: Draft, ports: Ports) -> ReserveResponse | None:
     """A place for every item that something counts; a refused one takes the next reserve of its placement."""
-    may = survivors(draft)
-    total = ReserveResponse()
+    total, refused = ReserveResponse(), set[str]()
     for _ in range(ROUNDS):
         held = {accepted.item for accepted in total.accepted}
-        open_items = [p for p in draft.slate if may[p.action].needs_reservation and _item(p) not in held]
-        if not open_items:
+        waiting = [placed for placed in _counted(draft) if item_of(placed) not in held]
+        if not waiting:
             break
-        answer = await ports.eligibility.reserve(_reserve_request(draft, open_items))
-        total.MergeFrom(answer)
-        _replace(draft, {refused.item for refused in answer.refused})
-    else:
-        accepted = {accepted.item for accepted in total.accepted}
-        draft.slate = [p for p in draft.slate if not may[p.action].needs_reservation or _item(p) in accepted]
-    if not total.accepted and not total.refused:
-        return None
-    draft.reserved = total
-    return total
+        draft.asked.update(map(item_of, waiting))
+        total.MergeFrom(await ports.eligibility.reserve(_reserve_request(draft, waiting)))
+        taken = {accepted.item for accepted in total.accepted}
+        refused |= {placed.action for placed in waiting if item_of(placed) not in taken}
+        draft.slate = _replaced(draft, refused)
+    _keep_held(draft, {accepted.item for accepted in total.accepted})
+    draft.reserved = total if draft.asked else None
+    return draft.reserved
 
 
-def _item(placed: ranking.Placed) -> str:
-    """An item's name in its decision."""
-    return f"{placed.placement}/{placed.slot}/{placed.action}"
+def _counted(draft: Draft) -> list[ranking.Placed]:
+    """The items of the slate that a limit or a policy counts."""
+    may = survivors(draft)
+    return [placed for placed in draft.slate if may[placed.action].needs_reservation]
 
 
 def _reserve_request(draft: Draft, items: list[ranking.Placed]) -> ReserveRequest:
     return ReserveRequest(
         decision_id=draft.decision_id,
         subject_ids=draft.members,
-        items=[ReserveItem(item=_item(p), action=p.action, channel=draft.request.channel) for p in items],
+        items=[ReserveItem(item=item_of(p), action=p.action, channel=draft.request.channel) for p in items],
         now_ms=draft.now_ms,
         bundle_digest=draft.active.digest,
     )
 
 
-def _replace(draft: Draft, refused: set[str]) -> None:
-    """Put the next reserve of the same placement where an item was refused, or nothing."""
-    spare = list(draft.ranked.reserves) if draft.ranked else []
-    shown = {placed.action for placed in draft.slate}
+def _replaced(draft: Draft, refused: Collection[str]) -> list[ranking.Placed]:
+    """The slate with the next reserve of the same placement where an action was refused, or nothing; none is tried twice."""
+    spare = draft.ranked.reserves if draft.ranked else ()
+    used = {placed.action for placed in draft.slate} | set(refused)
     slate = []
     for placed in draft.slate:
-        if _item(placed) not in refused:
+        if placed.action not in refused:
             slate.append(placed)
             continue
-        following = next((s for s in spare if s.placement == placed.placement and s.action not in shown), None)
+        following = next((s for s in spare if s.placement == placed.placement and s.action not in used), None)
         if following is not None:
-            shown.add(following.action)
+            used.add(following.action)
             slate.append(ranking.Placed(placement=placed.placement, slot=placed.slot, action=following.action))
-    draft.slate = slate
+    return slate
+
+
+def _keep_held(draft: Draft, held: Collection[str]) -> None:
+    """Leave out what is counted and has no place."""
+    uncounted = {item_of(placed) for placed in draft.slate} - {item_of(placed) for placed in _counted(draft)}
+    draft.slate = [placed for placed in draft.slate if item_of(placed) in uncounted or item_of(placed) in held]
 
 
 def no_reservation(draft: Draft, _error: Exception) -> None:
     """What is counted cannot be shown."""
     draft.degrade("reserve", "RESERVATION_UNAVAILABLE")
-    may = survivors(draft)
-    draft.slate = [placed for placed in draft.slate if not may[placed.action].needs_reservation]
+    _keep_held(draft, ())

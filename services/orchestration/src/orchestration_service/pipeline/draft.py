@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -21,6 +22,8 @@ from catalog.model import Action, Bundle
 from servicekit.basis import Basis
 from servicekit.bundles import Active
 
+OPTIONAL = frozenset({"CONSENT", "OPT_OUT", "LEGITIMATE_INTEREST"})
+"""Lawful bases that the person can take away. What rests on another, such as a legal obligation, is service."""
 FORMAT = 1
 """Version of the record and of `canonical`."""
 
@@ -32,7 +35,7 @@ def canonical(message: Message) -> bytes:
 
 @dataclass(slots=True)
 class Draft:
-    """Inputs first, then what the stages found, in their order."""
+    """Inputs first, then what the stages found, in their order. `asked`: items whose reservation was asked for."""
 
     request: pb.DecideRequest
     decision_id: str
@@ -56,6 +59,7 @@ class Draft:
     slate: list[Placed] = field(default_factory=list)
     rendered: RenderResponse | None = None
     placements: list[pb.PlacementAnswer] = field(default_factory=list)
+    asked: set[str] = field(default_factory=set)
     degradations: list[pb.Degradation] = field(default_factory=list)
     unavailable: set[str] = field(default_factory=set)
     stages: list[StageDigest] = field(default_factory=list)
@@ -70,9 +74,8 @@ class Draft:
         return self.basis is not None and bool(self.basis.allowed.get(purpose))
 
     def degrade(self, stage: str, code: str) -> None:
-        """Say that something was left out, once."""
-        if not any(known.code == code for known in self.degradations):
-            self.degradations.append(pb.Degradation(code=code, stage=stage))
+        """Say that something was left out."""
+        self.degradations.append(pb.Degradation(code=code, stage=stage))
 
     def finished(self, stage: str, output: Message | None, outcome: str) -> None:
         """Note what a stage gave."""
@@ -107,9 +110,14 @@ class Draft:
         purposes = sorted({self.bundle.action[action].purpose for action in shown})
         if self.basis is None:
             return pb.ConsentUse(purposes=purposes)
-        allowed = (self.bundle.purpose.get(name) for name in self.basis.allowed)
-        personal = any(purpose is not None and purpose.needs_consent for purpose in allowed)
-        return pb.ConsentUse(index=self.basis.index, epoch=self.basis.epoch, purposes=purposes, personal=personal)
+        return pb.ConsentUse(
+            index=self.basis.index, epoch=self.basis.epoch, purposes=purposes, personal=self._is_personal()
+        )
+
+    def _is_personal(self) -> bool:
+        """Whether anything is allowed that the person can take away."""
+        body = json.loads(self.signed.body) if self.signed else {}
+        return any(entry.get("basis") in OPTIONAL for entry in body.get("allowed", ()))
 
     def record(self) -> DecisionRecord:
         """The draft as it is recorded."""

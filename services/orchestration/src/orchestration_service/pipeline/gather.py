@@ -11,6 +11,7 @@ from assent.profile.v1.profile_service_pb2 import (
     ResolveSubjectResponse,
 )
 from assent.signals.v1.signals_service_pb2 import GetActiveSignalsRequest, GetActiveSignalsResponse
+from orchestration_service.pipeline import trust
 from orchestration_service.pipeline.draft import Draft
 from orchestration_service.ports import Ports
 from servicekit.basis import SignedBasis
@@ -23,12 +24,13 @@ CONTACT_CONTROL = "contact_control"
 
 
 async def resolve(draft: Draft, ports: Ports) -> ResolveSubjectResponse:
-    """The subject and those it absorbed."""
+    """The subject that answers."""
     identifier = draft.request.subject
     found = await ports.profiles.resolve(
         ResolveSubjectRequest(identifier=identifier, create=identifier.type in ANONYMOUS)
     )
-    draft.subject_id, draft.members = found.subject_id, tuple(found.members)
+    trust.check_subject(identifier, found)
+    draft.subject_id, draft.members = found.subject_id, (found.subject_id,)
     return found
 
 
@@ -44,15 +46,19 @@ def unresolved(draft: Draft, error: Exception) -> None:
 
 
 async def basis(draft: Draft, ports: Ports) -> EvaluateBasisResponse | None:
-    """What the ledger allows for subject, channel and time; verified before anything rests on it."""
+    """What the ledger allows for subject, channel and time; verified before anything rests on it.
+
+    The decision's time is taken here, because everybody who is handed the basis judges it at that time.
+    """
     if not draft.subject_id:
         return None
     channel = draft.request.channel
+    draft.now_ms = ports.clock.now_us() // 1000
     answer = await ports.ledger.basis(EvaluateBasisRequest(subject_id=draft.subject_id, channel=channel))
     signed = SignedBasis(answer.basis.body, answer.basis.key_id, answer.basis.signature)
     draft.basis = ports.verifier.verify(signed, now_us=ports.clock.now_us(), subject=draft.subject_id, channel=channel)
     draft.signed = answer.basis
-    draft.members = tuple(sorted(draft.basis.members | set(draft.members)))
+    draft.members = tuple(sorted(draft.basis.members))
     return answer
 
 
@@ -65,7 +71,7 @@ async def view(draft: Draft, ports: Ports) -> GetViewResponse | None:
     """The fields that the basis covers."""
     if draft.signed is None:
         return None
-    draft.view = await ports.profiles.view(
+    found = await ports.profiles.view(
         GetViewRequest(
             basis=draft.signed,
             subject_id=draft.subject_id,
@@ -74,7 +80,9 @@ async def view(draft: Draft, ports: Ports) -> GetViewResponse | None:
             now_ms=draft.now_ms,
         )
     )
-    return draft.view
+    trust.check_view(draft, found)
+    draft.view = found
+    return found
 
 
 def no_view(draft: Draft, _error: Exception) -> None:
@@ -87,7 +95,7 @@ async def signals(draft: Draft, ports: Ports) -> GetActiveSignalsResponse | None
     """What is live, as far as the basis covers it."""
     if draft.signed is None:
         return None
-    draft.signals = await ports.signals.active(
+    found = await ports.signals.active(
         GetActiveSignalsRequest(
             basis=draft.signed,
             subject_id=draft.subject_id,
@@ -96,9 +104,11 @@ async def signals(draft: Draft, ports: Ports) -> GetActiveSignalsResponse | None
             now_ms=draft.now_ms,
         )
     )
-    if not draft.signals.fresh:
+    trust.check_signals(draft, found)
+    draft.signals = found
+    if not found.fresh:
         draft.degrade("signals", "SIGNALS_BEHIND")
-    return draft.signals
+    return found
 
 
 def no_signals(draft: Draft, _error: Exception) -> None:

@@ -8,7 +8,7 @@ from assent.content.v1.content_service_pb2 import Rendered, RenderItem, RenderRe
 from assent.orchestration.v1 import orchestration_service_pb2 as pb
 from assent.ranking.v1.ranking_service_pb2 import Placed
 from orchestration_service.domain.tracking import tracking_token
-from orchestration_service.pipeline import defaults
+from orchestration_service.pipeline import defaults, trust
 from orchestration_service.pipeline.arms import variants_of
 from orchestration_service.pipeline.draft import Draft
 from orchestration_service.ports import Ports
@@ -40,7 +40,9 @@ async def render(draft: Draft, ports: Ports) -> RenderResponse | None:
     """The words; a treatment that is stopped is not shown."""
     if not draft.slate:
         return None
-    answer = await ports.content.render(render_request(draft))
+    asked = render_request(draft)
+    answer = await ports.content.render(asked)
+    trust.check_words(draft, asked, answer)
     draft.rendered = answer
     stopped = set(draft.active.killed_of("treatment"))
     present(draft, [item for item in answer.items if item.treatment not in stopped], ports.tracking_key)
@@ -54,7 +56,19 @@ def no_render(draft: Draft, _error: Exception) -> None:
 
 def answer_with_fallbacks(draft: Draft, tracking_key: bytes) -> None:
     """Present the slate in the words that the bundle holds for when content is away."""
-    present(draft, [defaults.fallback(draft, placed.action, _item(placed)) for placed in draft.slate], tracking_key)
+    found = (defaults.fallback(draft, placed.action, _item(placed)) for placed in draft.slate)
+    present(draft, [words for words in found if words is not None], tracking_key)
+
+
+def unpersonalized(draft: Draft) -> list[pb.PlacementAnswer]:
+    """What may be said without a record: the service defaults, without tokens, since no outcome can belong to them."""
+    plain = Draft(draft.request, draft.decision_id, draft.now_ms, draft.seed, draft.active, snapshot_version=0)
+    plain.slate = defaults.static_slate(plain, {found.action: found for found in defaults.survivors(plain)})
+    answer_with_fallbacks(plain, b"")
+    for answer in plain.placements:
+        for treatment in answer.treatments:
+            treatment.ClearField("tracking_token")
+    return plain.placements
 
 
 def _item(placed: Placed) -> str:
@@ -99,7 +113,7 @@ def _expires(draft: Draft, placed: Placed) -> int:
     live = draft.signals.signals if draft.signals else ()
     ends = [signal.expires_at_ms for signal in live if signal.definition in warranted]
     held = draft.reserved.accepted if draft.reserved else ()
-    ends += [accepted.until_ms for accepted in held if accepted.item == f"{_item(placed)}/{placed.action}"]
+    ends += [accepted.until_ms for accepted in held if accepted.item == trust.item_of(placed)]
     return min([draft.now_ms + SHOWN_FOR_MS, *ends])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 
 from google.protobuf.message import Message
@@ -11,18 +10,16 @@ from google.protobuf.message import Message
 from orchestration_service.domain.budget import allotment
 from orchestration_service.pipeline import present
 from orchestration_service.pipeline.draft import Draft
+from orchestration_service.pipeline.observing import observed
 from orchestration_service.pipeline.stages import PIPELINE, RECORD_SHARE, Stage
 from orchestration_service.ports import Ports
 from servicekit.deadline import ending_in
-from servicekit.errors import AssentError
-
-logger = logging.getLogger(__name__)
 
 SHARES = (*(max(stage.share for stage in row) for row in PIPELINE), RECORD_SHARE)
 
 
 async def run(draft: Draft, ports: Ports, *, ends_at: float) -> None:
-    """Fill the draft; `ends_at` is a monotonic time that holds for the record too. Never raises for what is away or slow."""
+    """Fill the draft; `ends_at` is a monotonic time that holds for the record too. Never raises for what is away, slow or wrong."""
     for position, row in enumerate(PIPELINE):
         seconds = allotment(ends_at - time.monotonic(), SHARES[position:])
         outputs = await asyncio.gather(*(_attempt(stage, draft, ports, seconds) for stage in row))
@@ -35,21 +32,16 @@ async def run(draft: Draft, ports: Ports, *, ends_at: float) -> None:
 
 
 async def _attempt(stage: Stage, draft: Draft, ports: Ports, seconds: float) -> tuple[Message | None, str]:
-    """What a stage gave and how it ended."""
-    try:
-        with ending_in(seconds):
-            async with asyncio.timeout(seconds):
-                output = await stage.run(draft, ports)
-    except (AssentError, TimeoutError) as error:
-        return _failed(stage, draft, error)
-    except Exception as error:
-        logger.exception("a stage failed", extra={"stage": stage.name})
-        return _failed(stage, draft, error)
-    return output, "ok" if output is not None else "skipped"
-
-
-def _failed(stage: Stage, draft: Draft, error: Exception) -> tuple[None, str]:
-    code = error.code if isinstance(error, AssentError) else type(error).__name__
-    logger.warning("a stage was left out", extra={"stage": stage.name, "reason": code})
-    stage.failed(draft, error)
-    return None, code
+    """What a stage gave and how it ended; whatever it raises is its failure."""
+    async with observed(stage.name) as outcome:
+        try:
+            with ending_in(seconds):
+                async with asyncio.timeout(seconds):
+                    output = await stage.run(draft, ports)
+        except Exception as error:  # noqa: BLE001  # every failure has its row
+            outcome.failed(error)
+            stage.failed(draft, error)
+            return None, outcome.code
+        if output is None:
+            outcome.skipped()
+        return output, outcome.code

@@ -27,6 +27,11 @@ BEGIN
 END;
 $$;
 
+-- Subjects that are erased: what comes late is not archived either. An id of ours, which then points to nobody.
+CREATE TABLE forgotten (
+    subject_id text PRIMARY KEY
+);
+
 CREATE TABLE outcome (
     outcome_id text PRIMARY KEY,
     recorded_at_ms bigint NOT NULL
