@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ranking_service.commands import rank
@@ -145,6 +145,7 @@ def test_the_command_refuses_bad_input_with_code_two(document):
     assert "bad input" in ran.output
 
 
+@settings(deadline=None)
 @given(st.floats(0, 2), st.floats(-1e6, 1e6), st.floats(0, 10), st.floats(0, 10))
 def test_what_the_command_prints_parses_to_the_same_bits(p, v, c, lever):
     ran = arbitrated(one(propensity=p, value=v, context_weight=c, lever=lever))

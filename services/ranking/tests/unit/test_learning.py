@@ -76,7 +76,7 @@ async def told(ledger, steps):
     return await ledger.counts()
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(FACTS, st.randoms(use_true_random=False))
 async def test_any_order_and_repetition_teaches_the_same(make, memory_learner, facts, random):
     decisions, outcomes = history(make, facts)
@@ -87,7 +87,7 @@ async def test_any_order_and_repetition_teaches_the_same(make, memory_learner, f
     assert await told(memory_learner(), steps) == expected
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(FACTS, st.randoms(use_true_random=False))
 async def test_a_forgotten_subject_was_never_learned(make, memory_learner, facts, random):
     decisions, outcomes = history(make, facts)

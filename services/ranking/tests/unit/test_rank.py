@@ -70,7 +70,7 @@ def build(make, world):
     return spec, make.snapshot(counts), query
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(worlds(), st.randoms(use_true_random=False))
 def test_the_order_of_candidates_changes_nothing(make, world, random):
     spec, snapshot, query = build(make, world)
@@ -83,7 +83,7 @@ def test_the_order_of_candidates_changes_nothing(make, world, random):
     assert make.rank(spec, snapshot, query=query) == make.rank(spec, snapshot, query=other)
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(worlds(), st.data())
 def test_removing_candidates_changes_nobody_elses_numbers(make, world, data):
     spec, snapshot, query = build(make, world)
@@ -95,7 +95,7 @@ def test_removing_candidates_changes_nobody_elses_numbers(make, world, data):
     assert after == {name: before[name] for name in after}
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(worlds())
 def test_slate_and_reserves_keep_every_rule_together(make, world):
     spec, snapshot, query = build(make, world)
@@ -121,7 +121,7 @@ def test_slate_and_reserves_keep_every_rule_together(make, world):
         assert [placed.slot for placed in together if placed.placement == placement.id] == list(range(1, len(here) + 1))
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(worlds())
 def test_no_other_action_takes_a_mandatory_ones_place(make, world):
     spec, snapshot, query = build(make, world)
@@ -134,7 +134,7 @@ def test_no_other_action_takes_a_mandatory_ones_place(make, world):
     }
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(worlds())
 def test_an_arm_never_lets_anything_in(make, world):
     spec, snapshot, query = build(make, world)
@@ -151,7 +151,7 @@ def test_an_arm_never_lets_anything_in(make, world):
         assert not any({"RAMP", "EPSILON"} & set(score.flags) for score in ranked.scores)
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(worlds())
 def test_equal_queries_get_equal_answers(make, world):
     spec, snapshot, query = build(make, world)
@@ -159,7 +159,7 @@ def test_equal_queries_get_equal_answers(make, world):
     assert make.rank(spec, snapshot, query=query) == make.rank(spec, snapshot, query=query)
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(worlds(), st.sampled_from(NAMES))
 def test_raising_a_lever_never_lowers_an_action(make, world, name):
     spec, snapshot, query = build(make, (*world[:-1], "full"))
