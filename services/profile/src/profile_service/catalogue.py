@@ -13,10 +13,11 @@ from catalog.model.bundle import Bundle
 from catalog.model.data import Attribute
 from catalog.model.data import Feature as DeclaredFeature
 from catalog.values import BOOL, STRING, Missing, Value, ValueType
-from profile_service.domain.detectors import DETECTORS, detect, open_holdings
+from profile_service.domain.detectors import DETECTORS, detect
 from profile_service.domain.facts import DAY_MS, FIELDS, MEASURES, main_measure
 from profile_service.domain.features import Feature, Matcher, Matches, Reading, compute
 from profile_service.domain.history import History
+from profile_service.domain.holdings import open_holdings
 from profile_service.domain.view import Declared, Read
 from profile_service.segments import SEGMENTS, segments
 
