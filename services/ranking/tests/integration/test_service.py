@@ -287,12 +287,13 @@ async def newer(stub, version):
     return (await stub.GetSnapshot(pb.GetSnapshotRequest())).version > version
 
 
-async def test_a_corrupt_snapshot_is_refused_and_the_old_head_stays(ranking, world, clean_bucket):
+async def test_a_corrupt_snapshot_is_refused_and_the_old_head_stays(ranking, world, clean_bucket, caplog):
     before = await ranking.GetSnapshot(pb.GetSnapshotRequest())
     await clean_bucket.put("v900", b'{"format":1}')
     head = {"version": 900, "digest": before.digest, "as_of_ms": 0}
-    await clean_bucket.put("head", json.dumps(head).encode())
-    await clean_bucket.put("head", b"nonsense")
+    for refusals, written in enumerate((json.dumps(head).encode(), b"nonsense"), start=1):
+        await clean_bucket.put("head", written)
+        await until(lambda refusals=refusals: caplog.text.count("a snapshot was refused") >= refusals)
 
     answer = await ranking.Rank(request(world))
 
