@@ -47,8 +47,8 @@ def readings(day: date, at: time, where: ZoneInfo) -> tuple[int, int]:
 
 
 def midnight(day: date, where: ZoneInfo) -> int:
-    """When the day begins there."""
-    return readings(day, time(), where)[0]
+    """The first moment of the day there: `fold` 0 is the first of two midnights, and the change itself where there is none."""
+    return int(datetime.combine(day, time(), where).timestamp()) * MS
 
 
 def is_quiet(hours: QuietHours, now_ms: int, where: ZoneInfo, *, holiday: bool) -> bool:
