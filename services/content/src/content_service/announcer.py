@@ -1,6 +1,7 @@
 """Keeps the bucket BUNDLES equal to the database: what counts is decided in PostgreSQL and told over NATS.
 
-A crash between commit and announcement, or a lost bucket, is mended by `keep`, which compares once a second.
+A crash between commit and announcement, or a lost bucket, is mended by `keep`, which compares once a second and has the bundle's texts
+parsed before anybody asks for them.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
 from nats.js.kv import KeyValue
 
 from content_service.domain import Active
+from content_service.library import Library
 from content_service.ports import Announcer, Bundles
 from servicekit.bundles import ACTIVE, BUCKET, key_of
 from servicekit.errors import AssentError, Unavailable
@@ -29,14 +31,16 @@ TIMEOUT_S = 5.0
 class BucketAnnouncer:
     """Writes the bucket."""
 
-    def __init__(self, bus: Bus, bundles: Bundles) -> None:
+    def __init__(self, bus: Bus, bundles: Bundles, library: Library) -> None:
         self._bus = bus
         self._bundles = bundles
+        self._library = library
 
     async def announce(self, active: Active) -> None:
         """Put document first, name second: a reader never sees a name without its document. Raises Unavailable."""
         if active.digest is None:
             return
+        await self._library.speaker(active.digest)
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 bucket = await self._bus.kv(BUCKET)

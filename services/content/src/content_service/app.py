@@ -32,10 +32,11 @@ async def build(settings: Settings) -> AsyncIterator[App]:
         bus = await opened.enter_async_context(nats.connect(settings.nats, settings.service))
         identity = ServiceIdentity.read(settings.service, settings.auth.service_key)
         bundles = PostgresBundles(pool)
-        announcer = BucketAnnouncer(bus, bundles)
+        library = Library(bundles)
+        announcer = BucketAnnouncer(bus, bundles, library)
         ports = Ports(
             bundles=bundles,
-            library=Library(bundles),
+            library=library,
             registry=LedgerRegistry(bus.channel("consent", identity=identity)),
             announcer=announcer,
             clock=SystemClock(),

@@ -9,8 +9,9 @@ from grpc import aio
 from assent.consent.v1 import consent_service_pb2 as pb
 from assent.consent.v1.consent_service_pb2_grpc import RegistryServiceStub
 from catalog.model import Bundle
-from catalog.registry import registry_digest, registry_document, registry_notices
+from catalog.registry import registry_document, registry_notices
 from content_service.ports import Registry
+from servicekit.ids import new_id
 
 
 class LedgerRegistry:
@@ -20,7 +21,7 @@ class LedgerRegistry:
         self._stub = RegistryServiceStub(channel)
 
     async def publish(self, bundle: Bundle, approvers: Sequence[str]) -> None:
-        """Publish; publishing the registry in force again changes nothing."""
+        """Publish; publishing the registry in force again changes nothing, so every attempt may have an id of its own."""
         document = registry_document(bundle)
         notices = [
             pb.Notice(id=text.id, version=text.version, locale=text.locale, bytes=text.bytes)
@@ -28,7 +29,7 @@ class LedgerRegistry:
         ]
         await self._stub.PublishRegistry(
             pb.PublishRegistryRequest(
-                request_id=registry_digest(document).removeprefix("sha256:"),
+                request_id=new_id(),
                 document=document,
                 notices=notices,
                 approvers=approvers,
