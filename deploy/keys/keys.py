@@ -1,0 +1,144 @@
+"""Keys, tokens and passwords of a development deployment. Never use what it makes where real customers are.
+
+    python keys.py compose /keys              one folder per service, as docker-compose.yml mounts them
+    python keys.py token channel /keys        print the token of a role (channel, auditor, operator, approver)
+    python keys.py kubernetes STATE           print every Secret and ConfigMap that the dev overlay names
+                                              STATE keeps what was made: a repeat prints the same passwords and keys
+
+In production each of these comes from the bank's own vault; docs/operating.md lists them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from embedded import files
+from embedded.keys import Keys, write_tokens
+from embedded.nats_accounts import ACCOUNTS
+from embedded.scopes import CALLERS, ROLES
+from servicekit.provision import DATABASE, roles
+
+SERVICES: Final = tuple(sorted(CALLERS))
+OWN: Final[Mapping[str, str]] = {
+    "consent": "statement.pem",
+    "orchestration": "tracking.key",
+    "profile": "identifier.key",
+}
+"""The one service that has a file besides the key with which it calls its siblings."""
+TRUST: Final = ("jwks.json", "services.jwks.json", "basis.vkeys")
+"""Public keys, the same for everybody."""
+
+Document = dict[str, Any]
+
+
+def own_files(keys: Keys, service: str) -> dict[str, Path]:
+    """The secret files of one service, by the name that they have where it runs."""
+    special = {name: keys.folder / name for owner, name in OWN.items() if owner == service}
+    return {"service.pem": keys.service_key(service), **special}
+
+
+def compose(target: Path) -> None:
+    """Fill the folders below `target`; what is there stays."""
+    keys = Keys(target / "state" / "keys")
+    keys.create(SERVICES)
+    write_tokens(target / "state" / "tokens", keys, ROLES)
+    for service in SERVICES:
+        folder = files.own_folder(target / service, mode=0o700)
+        for name, path in own_files(keys, service).items():
+            shutil.copy(path, folder / name)
+    folder = files.own_folder(target / "trust")
+    for name in TRUST:
+        shutil.copy(keys.folder / name, folder / name)
+
+
+def kubernetes(state: Path, namespace: str) -> Document:
+    """Everything that the dev overlay names and does not carry, as one list."""
+    files.own_folder(state, mode=0o700)
+    keys = Keys(state / "keys")
+    keys.create(SERVICES)
+    tokens = write_tokens(state / "tokens", keys, ROLES)
+    items = [*_shared(state, keys, tokens), *(secret for name in SERVICES for secret in _of_service(state, keys, name))]
+    for item in items:
+        item["metadata"]["namespace"] = namespace
+    return {"apiVersion": "v1", "kind": "List", "items": items}
+
+
+def _shared(state: Path, keys: Keys, tokens: Mapping[str, Path]) -> Iterator[Document]:
+    database, bus = _passwords(state)
+    yield _object("ConfigMap", "assent-trust", data={name: (keys.folder / name).read_text() for name in TRUST})
+    yield _secret("assent-tokens", {path.name: path.read_text() for path in tokens.values()})
+    yield _secret("assent-bus-administrator", {"password": bus["cli"]})
+    yield _secret("assent-bus-accounts", {f"{name.upper()}_NATS_PASSWORD": bus[name] for name in ACCOUNTS})
+    yield _secret(
+        "assent-database-administrator",
+        {
+            "password": database["postgres"],
+            "dsn": f"postgresql://postgres:{database['postgres']}@postgres/postgres",
+            "passwords.json": json.dumps(database),
+        },
+    )
+
+
+def _of_service(state: Path, keys: Keys, service: str) -> Iterator[Document]:
+    database, bus = _passwords(state)
+    owner, runner = roles(service)
+    yield _secret(f"{service}-owner", {"DATABASE__DSN": _dsn(owner, database)})
+    yield _secret(f"{service}-runner", {"DATABASE__DSN": _dsn(runner, database), "NATS__PASSWORD": bus[service]})
+    yield _secret(f"{service}-keys", {name: path.read_text() for name, path in own_files(keys, service).items()})
+
+
+def _passwords(state: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Those of PostgreSQL by role, and those of NATS by account."""
+    everybody = ["postgres", *(role for service in SERVICES for role in roles(service))]
+    return files.passwords(state / "roles.secrets", everybody), _letter_first(
+        files.passwords(state / "nats.secrets", ACCOUNTS)
+    )
+
+
+def _letter_first(passwords: Mapping[str, str]) -> dict[str, str]:
+    """NATS reads the value of a variable as it reads its configuration: what begins with a digit may be a number."""
+    return {name: f"p{password}" for name, password in passwords.items()}
+
+
+def _dsn(role: str, passwords: Mapping[str, str]) -> str:
+    return f"postgresql://{role}:{passwords[role]}@postgres/{DATABASE}"
+
+
+def _secret(name: str, values: Mapping[str, str]) -> Document:
+    return _object("Secret", name, type="Opaque", stringData=dict(values))
+
+
+def _object(kind: str, name: str, **content: Any) -> Document:
+    labels = {"app.kubernetes.io/part-of": "assent", "assent/use": "development-only"}
+    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "labels": labels}, **content}
+
+
+def main(argv: Sequence[str]) -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python keys.py", description="Keys of a development deployment.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    to_compose = commands.add_parser("compose")
+    to_compose.add_argument("target", type=Path)
+    token = commands.add_parser("token")
+    token.add_argument("role", choices=sorted(ROLES))
+    token.add_argument("target", type=Path, nargs="?", default=Path("/keys"))
+    to_kubernetes = commands.add_parser("kubernetes")
+    to_kubernetes.add_argument("state", type=Path)
+    to_kubernetes.add_argument("--namespace", default="assent-dev")
+    given = parser.parse_args(argv)
+    if given.command == "compose":
+        compose(given.target)
+    elif given.command == "token":
+        print((given.target / "state" / "tokens" / f"{given.role}.jwt").read_text().strip())
+    else:
+        print(json.dumps(kubernetes(given.state, given.namespace), indent=2))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
