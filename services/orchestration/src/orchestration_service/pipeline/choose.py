@@ -134,7 +134,9 @@ async def reserve(draft: Draft, ports: Ports) -> ReserveResponse | None:
         if not waiting:
             break
         draft.asked.update(map(item_of, waiting))
-        total.MergeFrom(await ports.eligibility.reserve(_reserve_request(draft, waiting)))
+        answer = await ports.eligibility.reserve(_reserve_request(draft, waiting))
+        trust.check_places(map(item_of, waiting), answer)
+        total.MergeFrom(answer)
         taken = {accepted.item for accepted in total.accepted}
         refused |= {placed.action for placed in waiting if item_of(placed) not in taken}
         draft.slate = _replaced(draft, refused)
@@ -182,6 +184,11 @@ def _keep_held(draft: Draft, held: Collection[str]) -> None:
 
 
 def no_reservation(draft: Draft, _error: Exception) -> None:
-    """What is counted cannot be shown."""
+    """What is counted cannot be shown; what comes next and is not, can."""
     draft.degrade("reserve", "RESERVATION_UNAVAILABLE")
-    _keep_held(draft, ())
+    may = survivors(draft)
+    uncounted = {name: survivor for name, survivor in may.items() if not survivor.needs_reservation}
+    if draft.ranked is None:
+        draft.slate = defaults.static_slate(draft, uncounted)
+    else:
+        draft.slate = _replaced(draft, may.keys() - uncounted.keys())

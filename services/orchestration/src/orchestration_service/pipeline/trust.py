@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from assent.catalog.v1.value_pb2 import DataCategory
 from assent.content.v1.content_service_pb2 import Rendered, RenderRequest, RenderResponse
-from assent.eligibility.v1.eligibility_service_pb2 import EvaluateResponse, Survivor
+from assent.eligibility.v1.eligibility_service_pb2 import EvaluateResponse, ReserveResponse, Survivor
 from assent.events.v1.bank_pb2 import Identifier
 from assent.orchestration.v1 import orchestration_service_pb2 as pb
 from assent.profile.v1.profile_service_pb2 import GetViewResponse, ResolveSubjectResponse, ViewField
@@ -125,6 +125,11 @@ def _differ(names: Iterable[object]) -> bool:
 
 def _fits(slate: Iterable[Placed], room: Mapping[str, int]) -> bool:
     return all(count <= room[placement] for placement, count in Counter(p.placement for p in slate).items())
+
+
+def check_places(asked: Iterable[str], answer: ReserveResponse) -> None:
+    """Each item is taken or refused, and no other."""
+    _must(Counter(asked) == Counter(each.item for each in (*answer.accepted, *answer.refused)))
 
 
 def check_words(draft: Draft, asked: RenderRequest, rendered: RenderResponse) -> None:
