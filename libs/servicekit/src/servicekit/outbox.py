@@ -18,8 +18,7 @@ from typing import Any, NoReturn, Protocol
 from assent.events.v1.envelope_pb2 import Envelope
 from servicekit import queries
 from servicekit.errors import AssentError, Unavailable
-from servicekit.postgres import Connection, Pool, is_lost, translated
-from servicekit.postgres import connection as borrowed
+from servicekit.postgres import Connection, Pool, is_lost, session, translated
 
 logger = logging.getLogger(__name__)
 sql = queries.load("servicekit")
@@ -63,7 +62,7 @@ async def relay(pool: Pool, bus: Publisher) -> NoReturn:
 async def _leading(pool: Pool) -> AsyncIterator[tuple[Connection, asyncio.Event]]:
     """A connection that holds the lock, and an event that is set when there may be new facts."""
     woken = asyncio.Event()
-    async with borrowed(pool) as connection:
+    async with session(pool) as connection:
         while not await sql.try_to_lead_outbox(connection):  # noqa: ASYNC110  the lock is in PostgreSQL
             await asyncio.sleep(POLL_S)
         channel = await sql.outbox_channel(connection)
@@ -75,7 +74,7 @@ async def _leading(pool: Pool) -> AsyncIterator[tuple[Connection, asyncio.Event]
         try:
             yield connection, woken
         finally:
-            # Returning the connection to the pool unlocks; a listener must be gone before.
+            # Leaving the session unlocks; a listener must be gone before.
             if not is_lost(connection):
                 await connection.remove_listener(channel, wake)
 

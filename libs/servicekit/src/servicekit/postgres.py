@@ -29,6 +29,8 @@ CONNECT_S = 5.0
 CLOSE_S = 5.0
 LONGEST_WAIT_S = 2.0
 
+WIPE = "SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL"
+
 AWAY = (
     OSError,  # refused, reset, and TimeoutError
     asyncpg.PostgresConnectionError,
@@ -43,6 +45,14 @@ FIRST_WINS = (
     asyncpg.UniqueViolationError,
     asyncpg.ExclusionViolationError,
 )
+
+
+class Stateless(asyncpg.Connection):
+    """A connection that goes back to its pool without a round trip to wipe it: only `session` leaves anything behind."""
+
+    def get_reset_query(self) -> str:
+        """Nothing to run."""
+        return ""
 
 
 @asynccontextmanager
@@ -87,6 +97,7 @@ async def _open(settings: DatabaseSettings, schema: str) -> Pool:
         min_size=0,
         max_size=settings.max_size,
         init=_prepare,
+        connection_class=Stateless,
         timeout=CONNECT_S,
         # The server ends a statement that runs too long; this ends one whose server no longer answers.
         command_timeout=settings.statement_timeout_ms / 1000 + CONNECT_S,
@@ -144,6 +155,17 @@ async def connection(pool: Pool) -> AsyncIterator[Connection]:
     """A connection for reads that need no transaction. Raises as `translated`."""
     async with translated(), pool.acquire(timeout=CONNECT_S) as borrowed:
         yield borrowed
+
+
+@asynccontextmanager
+async def session(pool: Pool) -> AsyncIterator[Connection]:
+    """A connection that may keep state of its session, such as advisory locks and LISTEN; it is wiped when given back."""
+    async with connection(pool) as borrowed:
+        try:
+            yield borrowed
+        finally:
+            if not is_lost(borrowed):
+                await borrowed.execute(WIPE)
 
 
 @asynccontextmanager

@@ -142,3 +142,13 @@ async def test_a_full_server_is_unavailable(sample_database):
 async def _answers(pool) -> bool:
     await postgres.check(pool)
     return True
+
+
+async def test_a_session_leaves_nothing_behind(pool):
+    async with postgres.session(pool) as first:
+        await first.execute("select pg_advisory_lock(7); set statement_timeout = 1234; listen somebody")
+        process = first.get_server_pid()
+
+    async with postgres.connection(pool) as again:
+        held = await again.fetchval("select count(*) from pg_locks where locktype = 'advisory' and pid = $1", process)
+        assert (held, await again.fetchval("show statement_timeout")) == (0, "5s")
