@@ -2,6 +2,7 @@
 
 Runs while an image is built, with nothing installed.
 """
+# ruff: noqa: INP001  # a program, in no package
 
 from __future__ import annotations
 
@@ -39,4 +40,4 @@ def members(service: str, root: Path = ROOT) -> list[Path]:
 
 
 if __name__ == "__main__":
-    print("\n".join(str(folder.relative_to(ROOT)) for folder in members(sys.argv[1])))
+    sys.stdout.write("\n".join(str(folder.relative_to(ROOT)) for folder in members(sys.argv[1])) + "\n")

@@ -7,6 +7,7 @@
 
 In production each of these comes from the bank's own vault; docs/operating.md lists them.
 """
+# ruff: noqa: INP001  # a program, in no package
 
 from __future__ import annotations
 
@@ -135,9 +136,9 @@ def main(argv: Sequence[str]) -> None:
     if given.command == "compose":
         compose(given.target)
     elif given.command == "token":
-        print((given.target / "state" / "tokens" / f"{given.role}.jwt").read_text().strip())
+        sys.stdout.write((given.target / "state" / "tokens" / f"{given.role}.jwt").read_text().strip() + "\n")
     else:
-        print(json.dumps(kubernetes(given.state, given.namespace), indent=2))
+        sys.stdout.write(json.dumps(kubernetes(given.state, given.namespace), indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 The table is `embedded.nats_accounts`, the one that the embedded server uses. Passwords are variables of the server's environment.
 """
+# ruff: noqa: INP001  # a program, in no package
 
 from __future__ import annotations
 

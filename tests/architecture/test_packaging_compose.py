@@ -1,0 +1,182 @@
+"""docker-compose.yml runs what is installed, in an order that works, with settings that each service accepts."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+
+from assent_cli.discovery import discover
+from embedded.nats_accounts import ACCOUNTS
+from embedded.nats_config import MAX_PAYLOAD
+from embedded.scopes import CALLERS
+from servicekit.provision import roles
+from servicekit.settings import parse_env_file
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+RUN = COMPOSE["services"]
+SERVICES = {service.name: service for service in discover()}
+SERVERS, ONE_SHOT = {"postgres", "nats"}, {"keys", "provision", "streams"}
+
+services = pytest.mark.parametrize("service", SERVICES.values(), ids=str)
+
+
+def interpolated(text: str) -> str:
+    """As compose does it with nothing in the environment: defaults, and `$$` for a dollar."""
+    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text).replace("$$", "$")
+
+
+def environment(name: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for file in RUN[name].get("env_file", ()):
+        found |= parse_env_file((ROOT / file).read_text())
+    return found | {key: interpolated(value) for key, value in RUN[name].get("environment", {}).items()}
+
+
+def read(name: str, service):
+    return importlib.import_module(f"{service.package}.settings").Settings.read(environment(name))
+
+
+def before(name: str) -> dict[str, str]:
+    return {other: given["condition"] for other, given in RUN[name].get("depends_on", {}).items()}
+
+
+def test_it_runs_exactly_the_services_that_are_installed_and_what_they_need():
+    assert set(RUN) == SERVERS | ONE_SHOT | set(SERVICES) | {f"migrate-{name}" for name in SERVICES}
+
+
+@services
+def test_a_services_settings_load(service):
+    settings = read(service.name, service)
+
+    dsn = urlsplit(settings.database.dsn)
+    assert (dsn.username, dsn.hostname, dsn.path) == (roles(service.name)[1], "postgres", "/assent")
+    assert (settings.nats.user, settings.nats.servers) == (service.name, ("nats://nats:4222",))
+    assert settings.nats.password.get_secret_value() == environment("nats")[f"{service.prefix}_NATS_PASSWORD"]
+    assert (settings.grpc.host, settings.grpc.port) == ("0.0.0.0", 50051)
+
+
+@services
+def test_a_migrations_settings_load_and_are_the_owners(service):
+    dsn = urlsplit(read(f"migrate-{service.name}", service).database.dsn)
+
+    assert dsn.username == roles(service.name)[0]
+    assert RUN[f"migrate-{service.name}"]["command"] == ["migrate", "--phase", "post"]
+
+
+@services
+def test_siblings_that_may_call_are_told_where_the_service_does_not_know(service):
+    told = environment(service.name).get(f"{service.prefix}_AUTH__CALLERS")
+
+    expected = None if service.names_callers else {name: list(scopes) for name, scopes in CALLERS[service.name].items()}
+    assert expected == (told and json.loads(told))
+
+
+def test_passwords_of_roles_are_those_that_services_connect_with():
+    passwords = json.loads(environment("provision")["PASSWORDS"])
+
+    used = {}
+    for name in SERVICES:
+        for run in (name, f"migrate-{name}"):
+            dsn = urlsplit(environment(run)[f"{name.upper()}_DATABASE__DSN"])
+            used[dsn.username] = dsn.password
+    assert used == passwords
+    assert sorted(SERVICES) == RUN["provision"]["command"][0].split("passwords.json \\\n")[-1].split()
+
+
+@services
+def test_a_service_starts_after_its_keys_its_streams_and_its_schema(service):
+    done = "service_completed_successfully"
+
+    assert before(service.name) == {"keys": done, "streams": done, f"migrate-{service.name}": done}
+    assert before(f"migrate-{service.name}") == {"provision": done}
+    assert (before("provision"), before("streams")) == ({"postgres": "service_healthy"}, {"nats": "service_healthy"})
+
+
+@services
+def test_a_service_gets_its_own_keys_and_those_that_are_public(service):
+    assert RUN[service.name]["volumes"] == [
+        f"keys-{service.name}:/run/assent/keys:ro",
+        "keys-trust:/run/assent/trust:ro",
+    ]
+    assert f"keys-{service.name}:/keys/{service.name}" in RUN["keys"]["volumes"]
+
+
+def test_files_that_settings_name_are_made(tmp_path):
+    command = [sys.executable, ROOT / "deploy/keys/keys.py", "compose", tmp_path]
+    subprocess.run(command, check=True)
+
+    for name in SERVICES:
+        for value in environment(name).values():
+            if value.startswith("/run/assent/"):
+                made = value.replace("/run/assent/keys", str(tmp_path / name)).replace("/run/assent", str(tmp_path))
+                assert Path(made).is_file()
+    token = subprocess.run([*command[:2], "token", "channel", tmp_path], check=True, capture_output=True, text=True)
+    assert token.stdout.count(".") == 2
+
+
+def test_what_is_ours_runs_confined():
+    for name in set(RUN) - {"postgres"}:
+        assert RUN[name]["read_only"] is True, name
+        assert RUN[name]["cap_drop"] == ["ALL"], name
+        assert RUN[name]["security_opt"] == ["no-new-privileges:true"], name
+        assert "privileged" not in RUN[name], name
+
+
+def test_images_are_built_here_or_have_a_version():
+    for name, given in RUN.items():
+        tag = interpolated(given["image"]).rpartition(":")[2]
+        assert tag not in {"", "latest"}, name
+    assert {RUN[name]["build"]["args"]["SERVICE"] for name in SERVICES} == set(SERVICES)
+    assert RUN["postgres"]["image"] == "postgres:17"
+    assert tuple(map(int, re.findall(r"nats:(\d+)\.(\d+)", RUN["nats"]["image"])[0])) >= (2, 11)
+
+
+def test_servers_are_waited_for_and_ports_are_open_to_this_machine_alone():
+    assert all(RUN[name]["healthcheck"]["test"] for name in SERVERS)
+    published = [port for given in RUN.values() for port in given.get("ports", ())]
+    assert published
+    assert all(port.startswith("127.0.0.1:") for port in published)
+    assert len(published) == len(set(published))
+
+
+def test_every_volume_that_is_used_is_declared():
+    used = {volume.split(":")[0] for given in RUN.values() for volume in given.get("volumes", ())}
+
+    assert {volume for volume in used if not volume.startswith(".")} == set(COMPOSE["volumes"])
+
+
+def test_rights_on_the_bus_are_those_of_the_table():
+    rendered = subprocess.run(
+        [sys.executable, ROOT / "deploy/nats/accounts.py"], check=True, capture_output=True, text=True
+    ).stdout
+
+    assert rendered == (ROOT / "deploy/nats/accounts.conf").read_text()
+
+
+def test_every_account_has_a_password_and_messages_are_as_large_as_elsewhere():
+    assert {f"{name.upper()}_NATS_PASSWORD" for name in ACCOUNTS} <= environment("nats").keys()
+    assert f"max_payload: {MAX_PAYLOAD}" in (ROOT / "deploy/nats/nats.conf").read_text()
+
+
+def test_nats_accepts_the_configuration():
+    server = shutil.which("nats-server") or Path(sys.executable).with_name("nats-server")
+    done = subprocess.run(
+        [server, "-t", "-c", ROOT / "deploy/nats/nats.conf"],
+        env=os.environ | environment("nats"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
