@@ -17,7 +17,7 @@ from signals_service.domain.events import QUIET, Batch, Limits, Status, Verdict,
 from signals_service.domain.rates import Rates
 from signals_service.domain.showing import StoredSignal, shown
 from signals_service.domain.values import SESSION
-from signals_service.ports import Bases, Catalog, Events, Position, Signals, Subjects
+from signals_service.ports import Bases, Catalog, Events, Looked, Position, Signals, Subjects
 
 POLL_S = 0.004
 MAX_WAIT_MS = 50
@@ -142,9 +142,9 @@ class Look:
         caught_up = await self._caught_up(query)
         now_ms = query.now_ms or now_us // 1000
         members = sorted(basis.members | {subject})
-        found = await self.signals.active(members, query.session, now_ms)
-        lag_ms, owned = await self._lag(members, query)
-        visible = shown(found, basis.allows, self.catalog.active().killed)
+        looked = await self.signals.look(members, query.session, _asked(query), now_ms)
+        lag_ms, owned = await self._lag(looked), _owned(looked, _asked(query))
+        visible = shown(looked.signals, basis.allows, self.catalog.active().killed)
         return Seen(visible, lag_ms, owned and lag_ms <= self.stale_ms, caught_up)
 
     async def _caught_up(self, query: Query) -> bool:
@@ -161,20 +161,25 @@ class Look:
                 return False
             await asyncio.sleep(POLL_S)
 
-    async def _lag(self, members: Sequence[str], query: Query) -> tuple[int, bool]:
-        """The longest wait in the partitions of these sessions, and whether somebody works on all of them."""
-        partitions = {row.pp for row in await self.signals.sessions_of(members)}
-        partitions |= {query.wait_for.partition} if query.wait_for else set()
-        partitions |= {partition_of(query.session)} if query.session else set()
-        asked = sorted(partitions) or range(PARTITIONS)
-        progress = await self.signals.progress(list(asked))
-        owned = all(p in progress and progress[p].silent_ms <= OWNER_SILENT_MS for p in asked)
+    async def _lag(self, looked: Looked) -> int:
+        """The longest wait in the partitions of these sessions."""
         now_ms = self.clock.now_us() // 1000
-        waits = [
-            self.events.behind_ms(Position(p, progress[p].position if p in progress else 0), now_ms)
-            for p in sorted(partitions)
-        ]
-        return max(await asyncio.gather(*waits), default=0), owned
+        waits = [self.events.behind_ms(Position(p, at.position), now_ms) for p, at in sorted(looked.progress.items())]
+        return max(await asyncio.gather(*waits), default=0)
+
+
+def _asked(query: Query) -> list[int]:
+    """Partitions that count whether or not a live session is in them."""
+    asked = {query.wait_for.partition} if query.wait_for else set()
+    return sorted(asked | ({partition_of(query.session)} if query.session else set()))
+
+
+def _owned(looked: Looked, asked: Sequence[int]) -> bool:
+    """Whether somebody works on the partitions of these sessions; without any session, on all there are."""
+    if not looked.progress and not asked:
+        return looked.partitions == PARTITIONS and looked.silent_ms <= OWNER_SILENT_MS
+    heard = all(at.silent_ms <= OWNER_SILENT_MS for at in looked.progress.values())
+    return heard and looked.progress.keys() >= set(asked)
 
 
 def _check_query(query: Query) -> None:

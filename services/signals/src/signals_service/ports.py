@@ -179,11 +179,21 @@ class Progress:
     silent_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """Active signals; where the partitions stand that they may come from; how many partitions there are and their longest silence."""
+
+    signals: list[StoredSignal]
+    progress: Mapping[int, Progress]
+    partitions: int
+    silent_ms: int
+
+
 class Signals(Protocol):
     """The signals that are stored."""
 
-    async def active(self, subjects: Sequence[str], session: str, now_ms: int) -> list[StoredSignal]:
-        """Signals that are active and may be returned; session empty: of all sessions."""
+    async def look(self, subjects: Sequence[str], session: str, partitions: Sequence[int], now_ms: int) -> Looked:
+        """Signals that are active and may be returned (session empty: of all sessions), and how far their fold has come."""
         ...
 
     async def running(self, subjects: Sequence[str], now_ms: int) -> list[Running]:

@@ -14,9 +14,12 @@ from servicekit.postgres import Connection, Pool
 from servicekit.streams import subject
 from signals_service import translation
 from signals_service.domain.showing import StoredSignal
-from signals_service.ports import NewSignal, Progress, Running, SessionRow, SessionState, Signals, States, Step
+from signals_service.ports import Looked, NewSignal, Progress, Running, SessionRow, SessionState, Signals, States, Step
 
 sql = queries.load("signals_service")
+
+EVERYTHING = -1
+"""Stands for all partitions together in the query `standing`."""
 
 
 class PostgresStates:
@@ -65,13 +68,17 @@ class PostgresSignals:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def active(self, subjects: Sequence[str], session: str, now_ms: int) -> list[StoredSignal]:
-        """Signals that are active and may be returned; session empty: of all sessions."""
+    async def look(self, subjects: Sequence[str], session: str, partitions: Sequence[int], now_ms: int) -> Looked:
+        """What is active, and how far the fold has come; progress is read first, so that it never promises too much."""
         async with postgres.connection(self._pool) as connection:
+            rows = [row async for row in sql.standing(connection, subjects=list(subjects), pps=list(partitions))]
             found = sql.active_signals(
                 connection, subjects=list(subjects), session=session, latest_ms=now_ms + AHEAD_MS, now_ms=now_ms
             )
-            return [_signal(row) async for row in found]
+            signals = [_signal(row) async for row in found]
+        progress = {row["pp"]: Progress(row["position"], row["silent_ms"] or 0) for row in rows}
+        everything = progress.pop(EVERYTHING)
+        return Looked(signals, progress, everything.position, everything.silent_ms)
 
     async def running(self, subjects: Sequence[str], now_ms: int) -> list[Running]:
         """Everything that has not expired, hidden or not."""

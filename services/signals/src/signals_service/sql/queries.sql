@@ -26,6 +26,14 @@ ON CONFLICT (pp) DO UPDATE SET epoch = excluded.epoch, seen_at = now() WHERE par
 SELECT pp, position, (extract(EPOCH FROM now() - seen_at) * 1000)::bigint AS silent_ms FROM partitions
 WHERE pp = ANY (:pps::smallint []);
 
+-- name: standing(subjects, pps)
+-- Where the partitions stand in which these subjects have live sessions, and those named; then, as partition -1, how many are owned at all
+-- and the longest silence among them.
+SELECT pp, position, (extract(EPOCH FROM now() - seen_at) * 1000)::bigint AS silent_ms FROM partitions
+WHERE pp = ANY (:pps::smallint []) OR pp IN (SELECT s.pp FROM session_state AS s WHERE s.subject = ANY (:subjects::text []))
+UNION ALL
+SELECT -1, count(*), (extract(EPOCH FROM now() - min(seen_at)) * 1000)::bigint FROM partitions;
+
 -- name: sessions_of_partition(pp)
 -- Every live session of a partition.
 SELECT session, visitor, subject, channel, state FROM session_state WHERE pp = :pp ORDER BY session;
