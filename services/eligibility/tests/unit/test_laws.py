@@ -21,7 +21,7 @@ BUNDLE = load_bundle(HARBOUR)
 POLICY = Policy(BUNDLE)
 CASES = BUNDLE.cases
 slow = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 from eligibility_service.domain.builtin import KILLED, in_force, no_consent, no_selling, not_in_force, not_warranted
 from eligibility_service.domain.lookup import Lookup
-from eligibility_service.domain.policy import SAFEGUARDING, Candidate, Judge, Judgement, Place, Policy
+from eligibility_service.domain.policy import SAFEGUARDING, Candidate, Judge, Place, Plan, Policy
 from eligibility_service.domain.reasons import STAGES, Reason, failed
 from eligibility_service.domain.request import Request
 from eligibility_service.domain.touching import Touching
-from eligibility_service.domain.verdicts import Form
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ def evaluate_request(policy: Policy, request: Request) -> Evaluation:
     """The candidates of the request's channel and placements, sorted out. Pure."""
     place = Place(request.channel, frozenset(request.placements), frozenset(request.jurisdictions))
     plan = policy.plan(place)
-    evaluating = _Evaluating(policy, request, Touching(policy.bundle, request, plan.calm))
+    evaluating = _Evaluating(policy, plan, request)
     judged = [(candidate, evaluating.reasons(candidate)) for candidate in plan.candidates]
     return Evaluation(
         tuple(Survivor(each.action.id, each.placements, each.cover.counted) for each, reasons in judged if not reasons),
@@ -65,24 +64,27 @@ def evaluate_request(policy: Policy, request: Request) -> Evaluation:
 class _Evaluating:
     """The values and verdicts that the candidates of one request share."""
 
-    def __init__(self, policy: Policy, request: Request, touching: Touching) -> None:
+    def __init__(self, policy: Policy, plan: Plan, request: Request) -> None:
         self._policy = policy
         self._request = request
-        self._touching = touching
         self._lookups: dict[str, Lookup] = {}
-        self._failures: dict[tuple[Judge, str], Reason | None] = {}
+        self._touching = Touching(policy.bundle, request, plan.calm)
         self._no_selling = no_selling(policy.bundle, request, self._lookup(SAFEGUARDING))
+        self._failures = [_failure(each.judge, self._lookup(each.purpose)) for each in plan.questions]
 
     def reasons(self, candidate: Candidate) -> tuple[Reason, ...]:
         """Every reason against it, in order of stage and rule."""
         found = self._built_in(candidate)
-        found += self._failures_of(candidate)
+        found += [reason for place in candidate.shared if (reason := self._failures[place])]
+        if candidate.own:
+            found += self._own(candidate)
         found += self._touching(candidate.cover)
         return tuple(sorted(found, key=_rank) if len(found) > 1 else found)
 
     def _built_in(self, candidate: Candidate) -> list[Reason]:
         action, request, found = candidate.action, self._request, list[Reason]()
-        if candidate.needs_consent and not request.categories(action.purpose):
+        read = self._lookup(action.purpose)
+        if candidate.needs_consent and not read.categories:
             found.append(no_consent(action))
         if not in_force(action.validity, request.now_ms):
             found.append(not_in_force(action.validity))
@@ -90,29 +92,16 @@ class _Evaluating:
             found.append(KILLED)
         if candidate.selling:
             found += self._no_selling
-        if candidate.warrant is not None:
-            found += self._unwarranted(candidate.warrant, self._lookup(action.purpose))
+        if candidate.warrant is not None and not (truth := candidate.warrant(read)):
+            found.append(not_warranted(candidate.warrant, truth, read))
         return found
 
-    def _unwarranted(self, warrant: Form, read: Lookup) -> list[Reason]:
-        truth = warrant(read)
-        return [] if truth else [not_warranted(warrant, truth, read)]
-
-    def _failures_of(self, candidate: Candidate) -> Iterator[Reason]:
-        for judgement in candidate.judgements:
-            reason = self._failure(judgement, candidate.action.id)
+    def _own(self, candidate: Candidate) -> Iterator[Reason]:
+        """Failures of rules that read what is known of the action."""
+        for question in candidate.own:
+            reason = _failure(question.judge, self._lookup(question.purpose).judging(candidate.action.id))
             if reason is not None:
                 yield reason
-
-    def _failure(self, judgement: Judgement, action: str) -> Reason | None:
-        """The rule's failure, found once for all actions of the purpose, unless it reads what is known of the action."""
-        judge, read = judgement.judge, self._lookup(judgement.purpose)
-        if judge.reads_candidate:
-            return _judged(judge, read.judging(action))
-        key = (judge, judgement.purpose)
-        if key not in self._failures:
-            self._failures[key] = _judged(judge, read)
-        return self._failures[key]
 
     def _lookup(self, purpose: str) -> Lookup:
         found = self._lookups.get(purpose)
@@ -121,7 +110,7 @@ class _Evaluating:
         return found
 
 
-def _judged(judge: Judge, read: Lookup) -> Reason | None:
+def _failure(judge: Judge, read: Lookup) -> Reason | None:
     truth = judge.requirement(read)
     if judge.settle(truth):
         return None

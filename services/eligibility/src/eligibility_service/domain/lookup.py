@@ -34,7 +34,7 @@ class Lookup:
         self._table = bundle.table
         self._request = request
         self._purpose = purpose
-        self._categories = request.categories(purpose)
+        self.categories = request.categories(purpose)
         self._derived = derived
         self._candidate = candidate
         self._memo: dict[str, Found] = {}
@@ -43,15 +43,14 @@ class Lookup:
         """The value of an attribute, or the cause of its absence."""
         found = self._memo.get(name)
         if found is None:
-            found = self._memo[name] = self._read(self._table[name])
+            info = self._table[name]
+            found = self._value(info) if info.categories <= self.categories else Missing.NO_CONSENT
+            self._memo[name] = found
         return found
 
     def judging(self, action: str) -> Lookup:
         """The same, for a rule that reads what is known of one action."""
         return Lookup(self._bundle, self._request, self._purpose, self._derived, action)
-
-    def _read(self, info: AttributeInfo) -> Found:
-        return self._value(info) if info.categories <= self._categories else Missing.NO_CONSENT
 
     def _value(self, info: AttributeInfo) -> Found:
         match info.id.partition(".")[0]:

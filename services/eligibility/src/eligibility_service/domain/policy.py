@@ -35,8 +35,8 @@ class Judge:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """A judge and the purpose that it reads under for one action."""
+class Question:
+    """A rule asked under a purpose: the answer is the same for every action of that purpose."""
 
     judge: Judge
     purpose: str
@@ -44,11 +44,15 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An action that the request could show, where, and what judges it."""
+    """An action that the request could show, where, and what judges it.
+
+    `shared` are places in the plan's questions; `own` are the questions whose answer depends on the action itself.
+    """
 
     action: Action
     placements: tuple[str, ...]
-    judgements: tuple[Judgement, ...]
+    shared: tuple[int, ...]
+    own: tuple[Question, ...]
     cover: Cover
     warrant: Form | None
     selling: bool
@@ -57,9 +61,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that is known before the customer is: candidates sorted by action, and the quiet hours that bind."""
+    """All that is known before the customer is: candidates sorted by action, what to ask for them, and the quiet hours that bind."""
 
     candidates: tuple[Candidate, ...]
+    questions: tuple[Question, ...]
     calm: Calm
 
 
@@ -96,9 +101,13 @@ class Policy:
         rules = (*self.bundle.rules, *(rule for pack in packs for rule in pack.rules))
         judges = [self._judges[id(rule)] for rule in rules]
         quiet = calm(self.bundle, place.channel, packs)
-        found = (self._candidate(action, place, judges, quiet) for action in self.bundle.actions)
-        candidates = sorted((each for each in found if each.placements), key=lambda each: each.action.id)
-        return Plan(tuple(candidates), quiet)
+        places: dict[Question, int] = {}
+        candidates = [
+            self._candidate(action, here, place.channel, judges, quiet, places)
+            for action in sorted(self.bundle.actions, key=lambda action: action.id)
+            if (here := self._placements(action, place))
+        ]
+        return Plan(tuple(candidates), tuple(places), quiet)
 
     def _packs(self, place: Place) -> tuple[Pack, ...]:
         """The pinned packs that bind the customer, or the booking bank; where several do, all apply."""
@@ -107,15 +116,24 @@ class Policy:
             pack for pack in self.bundle.active_packs if any(lies_in(each, pack.jurisdiction) for each in places)
         )
 
-    def _candidate(self, action: Action, place: Place, judges: list[Judge], quiet: Calm) -> Candidate:
-        judgements = tuple(_judgement(judge, action) for judge in judges if judge.rule.scope.covers(action))
-        covered = cover(self.bundle, action, place.channel, quiet)
+    def _candidate(
+        self,
+        action: Action,
+        placements: tuple[str, ...],
+        channel: str,
+        judges: list[Judge],
+        quiet: Calm,
+        places: dict[Question, int],
+    ) -> Candidate:
+        """The candidate; questions that it is the first to share are added to `places`."""
+        asked = [_question(judge, action) for judge in judges if judge.rule.scope.covers(action)]
         return Candidate(
             action,
-            self._placements(action, place),
-            judgements,
-            covered,
-            warrant(action),
+            placements,
+            shared=tuple(places.setdefault(each, len(places)) for each in asked if not each.judge.reads_candidate),
+            own=tuple(each for each in asked if each.judge.reads_candidate),
+            cover=cover(self.bundle, action, channel, quiet),
+            warrant=warrant(action),
             selling=action.selling,
             needs_consent=self.bundle.purpose[action.purpose].needs_consent,
         )
@@ -128,6 +146,5 @@ class Policy:
         return tuple(sorted(here.intersection(action.placements, place.placements or here)))
 
 
-def _judgement(judge: Judge, action: Action) -> Judgement:
-    purpose = SAFEGUARDING if judge.rule.protective else action.purpose
-    return Judgement(judge, purpose)
+def _question(judge: Judge, action: Action) -> Question:
+    return Question(judge, SAFEGUARDING if judge.rule.protective else action.purpose)
