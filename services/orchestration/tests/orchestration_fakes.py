@@ -29,9 +29,9 @@ from orchestration_service.deciding import Decider
 from orchestration_service.ports import Archived, Ports, Written
 from servicekit.basis import Verifier, ledger_id, public_keys, sign
 from servicekit.bundles import Active
-from servicekit.clock import FixedClock
+from servicekit.clock import Clock, FixedClock
 from servicekit.errors import FailedPrecondition, NotFound, Unavailable
-from servicekit.vkeys import verifier_key
+from servicekit.vkeys import VerifierKey, verifier_key
 from testkit.builders import unique
 
 NOW_US = 1_790_000_000_000_000
@@ -102,7 +102,9 @@ def _lawful(purpose) -> str:
     return purpose.lawful_basis["gdpr"].upper()
 
 
-def signed_basis(purposes, *, subject=SUBJECT, channel="mobile", key=KEY, at_us=NOW_US, members=None, **changed):
+def signed_basis(
+    purposes, *, subject=SUBJECT, channel="mobile", key=KEY, vkey=VKEY, at_us=NOW_US, members=None, **changed
+):
     known = bundle().purpose
     body = {
         "v": 1,
@@ -117,7 +119,7 @@ def signed_basis(purposes, *, subject=SUBJECT, channel="mobile", key=KEY, at_us=
         "registry": "sha256:00",
         "at": at_us,
         "not_after": at_us + 10_000_000,
-        "kid": VKEY.key_id,
+        "kid": vkey.key_id,
         "allowed": [
             {"purpose": p, "categories": sorted(known[p].categories), "basis": _lawful(known[p]), "support": 1}
             for p in purposes
@@ -125,7 +127,7 @@ def signed_basis(purposes, *, subject=SUBJECT, channel="mobile", key=KEY, at_us=
         "denied": [],
         **changed,
     }
-    signed = sign(body, key, VKEY.key_id)
+    signed = sign(body, key, vkey.key_id)
     return SignedBasis(body=signed.body, key_id=signed.key_id, signature=signed.signature)
 
 
@@ -159,7 +161,12 @@ class MemoryLedger:
     async def basis(self, request):
         world = self.world
         made = signed_basis(
-            world.allowed, subject=request.subject_id, channel=request.channel, at_us=world.clock.now_us()
+            world.allowed,
+            subject=request.subject_id,
+            channel=request.channel,
+            at_us=world.clock.now_us(),
+            key=world.key,
+            vkey=world.vkey,
         )
         return EvaluateBasisResponse(basis=made)
 
@@ -381,9 +388,11 @@ class World:
     balance: int = 123_456
     full: set[str] = field(default_factory=set)
     unknown: set[str] = field(default_factory=set)
+    clock: Clock = field(default_factory=lambda: FixedClock(NOW_US))
+    key: Ed25519PrivateKey = KEY
+    vkey: VerifierKey = VKEY
 
     def __post_init__(self) -> None:
-        self.clock = FixedClock(NOW_US)
         self.catalog = MemoryCatalog()
         self.snapshots = MemorySnapshots()
         self.recorder = MemoryRecorder()

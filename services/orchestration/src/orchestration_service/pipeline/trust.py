@@ -129,7 +129,8 @@ def _fits(slate: Iterable[Placed], room: Mapping[str, int]) -> bool:
 
 def check_places(asked: Iterable[str], answer: ReserveResponse) -> None:
     """Each item is taken or refused, and no other."""
-    _must(Counter(asked) == Counter(each.item for each in (*answer.accepted, *answer.refused)))
+    taken, refused = [each.item for each in answer.accepted], [each.item for each in answer.refused]
+    _must(Counter(asked) == Counter(taken + refused))
 
 
 def check_words(draft: Draft, asked: RenderRequest, rendered: RenderResponse) -> None:
