@@ -5,6 +5,7 @@ VENV := .venv
 RUN := $(VENV)/bin/
 STAMP := $(VENV)/.installed
 T ?=
+JOBS ?= 2
 
 .PHONY: help setup generate check test test-integration test-e2e bench up down demo image
 
@@ -24,10 +25,10 @@ check: setup ## Lint, types, architecture rules, contracts and docs
 	$(RUN)python tools/check.py
 
 test: setup ## Run every test (T=path narrows it)
-	$(RUN)pytest $(or $(T),libs services examples tests)
+	$(RUN)pytest -n $(JOBS) --dist loadfile $(or $(T),libs services examples tests)
 
 test-integration: setup ## Run the tests that need real PostgreSQL and NATS
-	$(RUN)pytest -m integration $(or $(T),libs services examples tests)
+	$(RUN)pytest -n $(JOBS) --dist loadfile -m integration $(or $(T),libs services examples tests)
 
 test-e2e: setup ## Run the stories over the whole stack
 	$(RUN)pytest $(or $(T),tests/e2e)
@@ -45,4 +46,4 @@ demo: setup ## Personalize a live banking session, end to end
 	$(RUN)assent demo
 
 image: ## Build one service's image: make image SERVICE=consent
-	docker build --build-arg SERVICE=$(or $(SERVICE),$(error name one: make image SERVICE=consent)) -t assent/$(SERVICE) .
+	docker build --build-arg SERVICE=$(or $(SERVICE),$(error name one: make image SERVICE=consent)) -t assent/$(SERVICE):$(or $(VERSION),development) .

@@ -16,7 +16,7 @@ import stubs
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 BUF = ROOT / "tools/buf"
-PYTHON = ["libs", "services", "tests", "tools", "benchmarks", "examples"]
+PYTHON = ["libs", "services", "tests", "tools", "benchmarks", "examples", "deploy"]
 SKIPPED = "skipped"
 
 
@@ -39,7 +39,10 @@ def formatting() -> str | None:
 def types() -> str | None:
     """Mypy, strict."""
     packages = sorted(
-        path.name for kind in ("libs", "services", "examples") for path in (ROOT / kind).glob("*/src/*") if path.is_dir()
+        path.name
+        for kind in ("libs", "services", "examples")
+        for path in (ROOT / kind).glob("*/src/*")
+        if path.is_dir()
     )
     chosen = [part for name in packages if name != "assent" for part in ("-p", name)]
     return run(BIN / "mypy", "--no-error-summary", *chosen)

@@ -22,10 +22,10 @@ from typing import Any, Final
 from embedded import files
 from embedded.keys import Keys, write_tokens
 from embedded.nats_accounts import ACCOUNTS
-from embedded.scopes import CALLERS, ROLES
+from embedded.scopes import ROLES
 from servicekit.provision import DATABASE, roles
 
-SERVICES: Final = tuple(sorted(CALLERS))
+SERVICES: Final = tuple(sorted(ACCOUNTS.keys() - {"cli"}))
 OWN: Final[Mapping[str, str]] = {
     "consent": "statement.pem",
     "orchestration": "tracking.key",

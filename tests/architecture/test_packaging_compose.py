@@ -18,7 +18,6 @@ import yaml
 from assent_cli.discovery import discover
 from embedded.nats_accounts import ACCOUNTS
 from embedded.nats_config import MAX_PAYLOAD
-from embedded.scopes import CALLERS
 from servicekit.provision import roles
 from servicekit.settings import parse_env_file
 
@@ -72,14 +71,6 @@ def test_a_migrations_settings_load_and_are_the_owners(service):
 
     assert dsn.username == roles(service.name)[0]
     assert RUN[f"migrate-{service.name}"]["command"] == ["migrate", "--phase", "post"]
-
-
-@services
-def test_siblings_that_may_call_are_told_where_the_service_does_not_know(service):
-    told = environment(service.name).get(f"{service.prefix}_AUTH__CALLERS")
-
-    expected = None if service.names_callers else {name: list(scopes) for name, scopes in CALLERS[service.name].items()}
-    assert expected == (told and json.loads(told))
 
 
 def test_passwords_of_roles_are_those_that_services_connect_with():

@@ -17,7 +17,6 @@ import pytest
 import yaml
 
 from assent_cli.discovery import discover
-from embedded.scopes import CALLERS
 
 ROOT = Path(__file__).resolve().parents[2]
 K8S = ROOT / "deploy/k8s"
@@ -168,17 +167,6 @@ def test_files_that_settings_name_are_mounted(overlay, service, secrets):
 
     assert named_files
     assert named_files <= mounted
-
-
-@services
-def test_siblings_that_may_call_are_told_where_the_service_does_not_know(service, secrets):
-    objects = rendered("prod")
-    told = variables(named(objects, "Deployment", f"{service.name}-server"), objects, secrets).get(
-        f"{service.prefix}_AUTH__CALLERS"
-    )
-
-    expected = None if service.names_callers else {name: list(scopes) for name, scopes in CALLERS[service.name].items()}
-    assert expected == (told and yaml.safe_load(told))
 
 
 @overlays

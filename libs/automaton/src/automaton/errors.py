@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class DefinitionInvalid(ValueError):  # noqa: N818  # the catalog's faults end in Invalid too
+class DefinitionInvalid(ValueError):  # the catalog's faults end in Invalid too
     """A definition cannot run; `signal` names it, `code` is stable."""
 
     def __init__(self, signal: str, code: str, text: str) -> None:

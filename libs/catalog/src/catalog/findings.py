@@ -39,7 +39,7 @@ class Finding:
         return f"{self.position}: {self.level} {self.code}: {self.message}; {self.fix}"
 
 
-class CatalogInvalid(ValueError):  # noqa: N818  # named like servicekit's Invalid
+class CatalogInvalid(ValueError):  # named like servicekit's Invalid
     """The catalog cannot be used; `findings` says why."""
 
     def __init__(self, findings: Iterable[Finding]) -> None:

@@ -37,7 +37,7 @@ _ESCAPES: Mapping[str, Callable[[str], str]] = {
 Values = Mapping[str, Value | Missing]
 
 
-class NotRenderable(ValueError):  # noqa: N818  # named like servicekit's Invalid
+class NotRenderable(ValueError):  # named like servicekit's Invalid
     """The bundle has no such treatment for this channel, or no text for it; its checks should have said so."""
 
 

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
 
-from pydantic import BaseModel
-
 from servicekit.settings import ServiceSettings
 
 SERVICES = "assent.services"
 
 
-class NoSuchService(Exception):  # noqa: N818  the kit names errors after what happened
+class NoSuchService(Exception):
     """A service was asked for that is not installed."""
 
 
@@ -26,8 +24,6 @@ class Service:
     package: str
     prefix: str
     settings: frozenset[str]
-    names_callers: bool
-    """Whether its settings already say which siblings may call it."""
 
 
 def installed() -> dict[str, str]:
@@ -57,11 +53,4 @@ def discover(names: Iterable[str] | None = None, packages: Mapping[str, str] | N
 def describe(name: str, package: str) -> Service:
     """What a service's settings say about it."""
     settings: type[ServiceSettings] = import_module(f"{package}.settings").Settings
-    return Service(name, package, settings.prefix, frozenset(settings.model_fields), _names_callers(settings))
-
-
-def _names_callers(settings: type[ServiceSettings]) -> bool:
-    auth = settings.model_fields["auth"].annotation
-    if not (isinstance(auth, type) and issubclass(auth, BaseModel)):
-        return False
-    return bool(auth.model_fields["callers"].get_default(call_default_factory=True))
+    return Service(name, package, settings.prefix, frozenset(settings.model_fields))

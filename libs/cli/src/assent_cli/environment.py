@@ -10,7 +10,6 @@ from pathlib import Path
 
 from assent_cli.discovery import Service
 from embedded.keys import Keys
-from embedded.scopes import CALLERS
 
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "VIRTUAL_ENV", "TMPDIR")
 """What a service may know about the shell it was started from."""
@@ -38,7 +37,6 @@ def environment(service: Service, place: Place, keys: Keys, more: Mapping[str, s
 
 
 def _common(service: Service, place: Place, keys: Keys) -> dict[str, str]:
-    callers = {} if service.names_callers else {"AUTH__CALLERS": json.dumps(CALLERS.get(service.name, {}))}
     return {
         "DATABASE__DSN": place.dsn,
         "NATS__SERVERS": json.dumps([place.nats_url]),
@@ -51,7 +49,6 @@ def _common(service: Service, place: Place, keys: Keys) -> dict[str, str]:
         "AUTH__SERVICE_KEY": str(keys.service_key(service.name)),
         "AUTH__SERVICE_KEYS": str(keys.service_keys),
         "READY_FILE": str(place.ready_file),
-        **callers,
     }
 
 

@@ -13,7 +13,7 @@ from typing import Any
 STACK = "stack.json"
 
 
-class AlreadyRunning(Exception):  # noqa: N818  the kit names errors after what happened
+class AlreadyRunning(Exception):
     """Another process runs a stack in this folder."""
 
 

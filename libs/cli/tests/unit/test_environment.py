@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,8 @@ def place(tmp_path):
     return Place("postgresql://consent@h/assent", "nats://h:1", "secret", 5000, tmp_path / "ready", tmp_path)
 
 
-def service(*settings: str, names_callers: bool = False) -> Service:
-    return Service("consent", "consent_service", "CONSENT", frozenset(settings), names_callers)
+def service(*settings: str) -> Service:
+    return Service("consent", "consent_service", "CONSENT", frozenset(settings))
 
 
 def test_a_service_gets_only_the_keys_that_its_settings_ask_for(place):
@@ -22,14 +21,6 @@ def test_a_service_gets_only_the_keys_that_its_settings_ask_for(place):
 
     assert variables["CONSENT_STATEMENT_KEY"] == "keys/statement.pem"
     assert "CONSENT_TRACKING_KEY" not in variables
-
-
-def test_callers_are_given_unless_the_settings_name_them(place):
-    given = environment(service(), place, Keys(Path("keys")), {})
-    named = environment(service(names_callers=True), place, Keys(Path("keys")), {})
-
-    assert json.loads(given["CONSENT_AUTH__CALLERS"])["orchestration"] == ["consent.check"]
-    assert "CONSENT_AUTH__CALLERS" not in named
 
 
 def test_what_the_shell_says_about_a_service_counts(place, monkeypatch):

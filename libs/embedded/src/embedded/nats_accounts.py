@@ -27,47 +27,40 @@ class Account:
 
 ACCOUNTS: Mapping[str, Account] = {
     "profile": Account(
-        calls=("consent", "signals", "eligibility", "ranking", "content"),
+        calls=("consent",),
         writes=("bank", "profile"),
-        reads=("BANK_EVENTS", "CONSENT", "SIGNALS"),
+        reads=("BANK_EVENTS", "CONSENT"),
     ),
     "consent": Account(
-        calls=("profile", "content"),
         writes=("consent",),
-        reads=("DECISIONS",),
     ),
     "signals": Account(
-        calls=("consent", "profile", "content", "orchestration"),
+        calls=("consent", "profile"),
         writes=("session", "signal"),
-        reads=("SESSION_EVENTS", "BANK_EVENTS", "CONSENT", "SIGNALS"),
+        reads=("SESSION_EVENTS", "CONSENT"),
         says=("live.signal.>",),
     ),
     "eligibility": Account(
-        calls=("consent", "content"),
-        reads=("DECISIONS", "OUTCOMES", "CONSENT"),
+        reads=("OUTCOMES", "CONSENT"),
     ),
     "ranking": Account(
-        calls=("consent", "content"),
+        calls=("consent",),
         writes=("model",),
         reads=("DECISIONS", "OUTCOMES", "CONSENT"),
         buckets=("SNAPSHOTS",),
     ),
     "content": Account(
-        calls=("consent", "eligibility", "ranking"),
+        calls=("consent",),
         buckets=("BUNDLES",),
     ),
     "orchestration": Account(
         calls=("profile", "consent", "signals", "eligibility", "ranking", "content"),
         writes=("decision", "outcome"),
-        reads=("CONSENT", "SIGNALS", "DECISIONS", "OUTCOMES"),
+        reads=("CONSENT", "SIGNALS", "DECISIONS"),
         hears=("live.signal.>",),
     ),
-    "insights": Account(
-        calls=("consent",),
-        reads=("SESSION_EVENTS", "BANK_EVENTS", "SIGNALS", "DECISIONS", "OUTCOMES"),
-    ),
     "cli": Account(
-        calls=("profile", "consent", "signals", "eligibility", "ranking", "content", "orchestration", "insights"),
+        calls=("profile", "consent", "signals", "eligibility", "ranking", "content", "orchestration"),
         administers=True,
     ),
 }

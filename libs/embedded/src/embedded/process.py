@@ -19,7 +19,7 @@ from embedded import tether
 Ready = Callable[[], bool]
 
 
-class StartFailed(Exception):  # noqa: N818  the kit names errors after what happened
+class StartFailed(Exception):
     """A server did not become ready; the text carries the end of its log."""
 
 

@@ -1,53 +1,12 @@
-"""Who may do what in a development stack, as data: sibling services at each other, and the roles that get a token.
+"""The roles that get a token in a development stack, and what each may do.
 
-Scopes are those of the methods' `assent.auth.v1.scope` options. Deployments start from the same table.
+Scopes are those of the methods' `assent.auth.v1.scope` options. What sibling services may do at each other is said by the service that is
+called, in its settings.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-CALLERS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "profile": {
-        "orchestration": ("profile.resolve", "profile.read"),
-        "signals": ("profile.resolve",),
-        "consent": ("profile.resolve", "profile.rights"),
-    },
-    "consent": {
-        "orchestration": ("consent.check",),
-        "signals": ("consent.check",),
-        "eligibility": ("consent.check",),
-        "ranking": ("consent.check",),
-        "profile": ("consent.check", "consent.choose", "consent.link"),
-        "content": ("consent.registry",),
-    },
-    "signals": {
-        "orchestration": ("signals.read",),
-        "profile": ("signals.forget",),
-    },
-    "eligibility": {
-        "orchestration": ("eligibility.evaluate", "eligibility.contact", "eligibility.reserve"),
-        "profile": ("eligibility.forget",),
-        "content": ("eligibility.evaluate",),
-    },
-    "ranking": {
-        "orchestration": ("ranking.rank", "ranking.read"),
-        "profile": ("ranking.forget",),
-        "content": ("ranking.read",),
-    },
-    "content": {
-        "orchestration": ("content.read", "content.render"),
-        "profile": ("content.read",),
-        "signals": ("content.read",),
-        "eligibility": ("content.read",),
-        "ranking": ("content.read",),
-        "consent": ("content.read",),
-    },
-    "orchestration": {
-        "signals": ("orchestration.decide",),
-    },
-}
-"""By the service called, then by the calling service."""
 
 ROLES: Mapping[str, tuple[str, ...]] = {
     "channel": (

@@ -10,11 +10,7 @@ from pydantic import Field
 
 from servicekit.settings import AuthSettings, ServiceSettings
 
-CALLERS: Final[Mapping[str, tuple[str, ...]]] = {
-    "orchestration": ("ranking.rank", "ranking.read"),
-    "profile": ("ranking.forget",),
-    "content": ("ranking.read",),
-}
+CALLERS: Final[Mapping[str, tuple[str, ...]]] = {"orchestration": ("ranking.rank", "ranking.read")}
 
 
 class RankingAuth(AuthSettings):

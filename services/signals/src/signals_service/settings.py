@@ -10,14 +10,11 @@ from pydantic import Field
 
 from servicekit.settings import AuthSettings, Group, ServiceSettings
 
-CALLERS: Final[Mapping[str, tuple[str, ...]]] = {
-    "orchestration": ("signals.read",),
-    "profile": ("signals.forget",),
-}
+CALLERS: Final[Mapping[str, tuple[str, ...]]] = {"orchestration": ("signals.read",)}
 
 
 class SignalsAuth(AuthSettings):
-    """Orchestration reads; profile has a subject forgotten."""
+    """Only orchestration reads."""
 
     callers: Mapping[str, tuple[str, ...]] = Field(default_factory=lambda: CALLERS)
 

@@ -33,7 +33,7 @@ MAX_DEPTH = 32
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class ExpressionInvalid(ValueError):  # noqa: N818  # named like servicekit's Invalid
+class ExpressionInvalid(ValueError):  # named like servicekit's Invalid
     """The expression cannot be understood; `path` leads to the part, `code` is stable."""
 
     def __init__(self, code: str, message: str, path: Path = ()) -> None:

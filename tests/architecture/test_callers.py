@@ -1,0 +1,40 @@
+"""Who may call whom: said by the service that is called, and let through by the bus, no more and no less."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import pytest
+
+from assent.auth.v1.scope_pb2 import scope
+from assent_cli.discovery import installed
+from embedded.nats_accounts import ACCOUNTS
+
+
+def callers() -> dict[str, dict[str, tuple[str, ...]]]:
+    """Scopes by called service and calling service, from the services' own settings."""
+    found = {}
+    for name, package in installed().items():
+        auth = import_module(f"{package}.settings").Settings.model_fields["auth"].annotation
+        found[name] = dict(auth.model_fields["callers"].get_default(call_default_factory=True))
+    return found
+
+
+def declared(service: str) -> set[str]:
+    """Every scope that a method of the service asks for."""
+    module = import_module(f"assent.{service}.v1.{service}_service_pb2")
+    services = module.DESCRIPTOR.services_by_name.values()
+    return {method.GetOptions().Extensions[scope] for found in services for method in found.methods}
+
+
+@pytest.mark.parametrize("service", sorted(installed()))
+def test_callers_hold_only_scopes_that_the_service_asks_for(service):
+    assert {held for scopes in callers()[service].values() for held in scopes} <= declared(service)
+
+
+@pytest.mark.parametrize("service", sorted(installed()))
+def test_the_bus_lets_through_whom_the_called_service_lists_and_nobody_else(service):
+    listed = set(callers()[service])
+    let_through = {name for name, account in ACCOUNTS.items() if service in account.calls and not account.administers}
+
+    assert let_through == listed
