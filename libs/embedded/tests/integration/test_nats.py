@@ -108,9 +108,9 @@ async def test_a_reader_consumes_and_acknowledges_its_stream(server, streams):
 
 
 async def test_a_reader_may_use_an_ordered_consumer(server, streams):
-    async with Client(server, "orchestration") as orchestration, Client(server, "consent") as consent:
+    async with Client(server, "orchestration") as orchestration, Client(server, "ranking") as ranking:
         await orchestration.js.publish("evt.decision.09", b"ordered")
-        subscription = await consent.js.subscribe("evt.decision.09", stream="DECISIONS", ordered_consumer=True)
+        subscription = await ranking.js.subscribe("evt.decision.09", stream="DECISIONS", ordered_consumer=True)
         message = await subscription.next_msg(timeout=5)
 
         assert message.data == b"ordered"
