@@ -37,7 +37,7 @@ ACCOUNTS: Mapping[str, Account] = {
     "signals": Account(
         calls=("consent", "profile"),
         writes=("session", "signal"),
-        reads=("SESSION_EVENTS", "CONSENT"),
+        reads=("SESSION_EVENTS", "BANK_EVENTS", "CONSENT"),
         says=("live.signal.>",),
     ),
     "eligibility": Account(
