@@ -7,7 +7,7 @@ import selectors
 import time
 
 
-class Stuck(Exception):  # noqa: N818  # what it is
+class Stuck(Exception):  # what it is
     """Everybody waits for something that no time brings."""
 
 

@@ -22,7 +22,7 @@ from orchestration_service.domain.ids import DecisionKey, decision_key
 from orchestration_service.explaining import explain
 from orchestration_service.pipeline import present
 from orchestration_service.pipeline.draft import Draft, canonical
-from orchestration_service.pipeline.observing import observed
+from orchestration_service.pipeline.observing import Outcome
 from orchestration_service.pipeline.runner import run
 from orchestration_service.pipeline.trust import WrongAnswer, shown_items
 from orchestration_service.ports import Ports, Written
@@ -136,7 +136,7 @@ class Decider:
 
     async def _recorded(self, draft: Draft, ends_at: float) -> Decided | None:
         """The acknowledged decision; None when there is no telling that it was recorded in time, whatever the reason."""
-        async with observed(RECORD) as outcome:
+        with Outcome(RECORD) as outcome:
             try:
                 async with asyncio.timeout(max(ends_at - time.monotonic(), 0.001)):
                     return await self._record(draft)

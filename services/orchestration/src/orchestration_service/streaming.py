@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from itertools import count
 from uuid import uuid4
@@ -17,6 +18,8 @@ from servicekit.deadline import ending_in
 from servicekit.errors import AssentError, NotFound
 
 RESOLVE_S = 1.0
+AGAIN_S = 1.0
+"""How long a change of consent waits for the next look at a ledger that did not answer."""
 
 
 async def watch_decisions(
@@ -31,7 +34,10 @@ async def watch_decisions(
             asked = _decide_request(request, f"{stream}.{next(number)}")
             decision = await decider.decide(asked, caller=caller, cause=cause)
             yield pb.WatchDecisionsResponse(decision=decision, cause=cause)
-            if cause == CONSENT and personal and _is_withdrawn(decision):
+            if cause == CONSENT and personal and not _knows_consent(decision):
+                # The change is told once: ask until the ledger says what it was.
+                asyncio.get_running_loop().call_later(AGAIN_S, watch.wake, CONSENT)
+            elif cause == CONSENT and personal and not decision.consent.personal:
                 yield pb.WatchDecisionsResponse(end=pb.END_REASON_CONSENT_WITHDRAWN)
                 return
             personal = personal or decision.consent.personal
@@ -54,10 +60,9 @@ async def _subject(request: pb.WatchDecisionsRequest, profiles: Profiles) -> str
     return found.subject_id
 
 
-def _is_withdrawn(decision: pb.DecideResponse) -> bool:
-    """Whether the ledger was read and allows nothing personal: while it is away, nobody knows."""
-    known = decision.HasField("receipt") and (decision.consent.epoch > 0 or decision.consent.index > 0)
-    return known and not decision.consent.personal
+def _knows_consent(decision: pb.DecideResponse) -> bool:
+    """Whether the ledger was read, and the decision that rests on it recorded."""
+    return decision.HasField("receipt") and (decision.consent.epoch > 0 or decision.consent.index > 0)
 
 
 def _decide_request(request: pb.WatchDecisionsRequest, request_id: str) -> pb.DecideRequest:

@@ -19,6 +19,7 @@ from assent.ranking.v1 import ranking_service_pb2_grpc as ranking_rpc
 from assent.signals.v1 import signals_service_pb2_grpc as signals_rpc
 from catalog.digest import bundle_to_json
 from orchestration_service.app import build
+from orchestration_service.domain import budget
 from orchestration_service.settings import Settings
 from servicekit import grpc_client
 from servicekit.app import Servicer
@@ -156,8 +157,10 @@ async def activate(bus):
 
 
 @pytest.fixture
-async def suite(platform, database, nats_settings, keys, bus, tmp_path):
+async def suite(platform, database, nats_settings, keys, bus, tmp_path, monkeypatch):
     """One replica, ready, with siblings that behave until a test breaks them."""
+    # A push has no deadline of a client's; here six services share a process on whatever machine, and load is not what is tested.
+    monkeypatch.setattr(budget, "DEFAULT_S", 2.0)
     vkey = verifier_key(keys.ledger, keys.statement().public_key())
     world = World(clock=SystemClock(), key=keys.statement(), vkey=vkey)
     fresh = await database("orchestration")

@@ -96,7 +96,9 @@ async def test_each_month_has_a_partition(pool):
     shelf, records = PostgresArchive(pool), [a_record(now_ms=NOW_MS + n * MONTH_MS) for n in (3, 4, 5)]
     for record in records:
         await keep(shelf, record)
-    tables = await pool.fetch("SELECT tableoid::regclass::text AS name, now_ms FROM decision WHERE now_ms > $1", NOW_MS + 2 * MONTH_MS)
+    tables = await pool.fetch(
+        "SELECT tableoid::regclass::text AS name, now_ms FROM decision WHERE now_ms > $1", NOW_MS + 2 * MONTH_MS
+    )
 
     assert len({row["name"] for row in tables}) == 3
     assert not any("other" in row["name"] for row in tables)

@@ -75,9 +75,11 @@ def no_evaluation(draft: Draft, _error: Exception) -> None:
 
 
 def survivors(draft: Draft) -> Mapping[str, Survivor]:
-    """What may be shown, by action."""
-    found = draft.evaluated.survivors if draft.evaluated else defaults.survivors(draft)
-    return {survivor.action: survivor for survivor in found}
+    """What may be shown, by action; looked up once per decision, since evaluation comes before everybody who asks."""
+    if draft.may is None:
+        found = draft.evaluated.survivors if draft.evaluated else defaults.survivors(draft)
+        draft.may = {survivor.action: survivor for survivor in found}
+    return draft.may
 
 
 def rank_request(draft: Draft, *, replay: bool = False) -> ranking.RankRequest:

@@ -12,7 +12,12 @@ from google.protobuf.message import Message
 from assent.catalog.v1.value_pb2 import Attribute
 from assent.consent.v1.basis_pb2 import SignedBasis
 from assent.content.v1.content_service_pb2 import RenderResponse
-from assent.eligibility.v1.eligibility_service_pb2 import EvaluateResponse, GetContactStateResponse, ReserveResponse
+from assent.eligibility.v1.eligibility_service_pb2 import (
+    EvaluateResponse,
+    GetContactStateResponse,
+    ReserveResponse,
+    Survivor,
+)
 from assent.orchestration.v1 import orchestration_service_pb2 as pb
 from assent.orchestration.v1.record_pb2 import DecisionRecord, StageDigest
 from assent.profile.v1.profile_service_pb2 import GetViewResponse
@@ -35,7 +40,7 @@ def canonical(message: Message) -> bytes:
 
 @dataclass(slots=True)
 class Draft:
-    """Inputs first, then what the stages found, in their order. `asked`: items whose reservation was asked for."""
+    """Inputs first, then what the stages found, in their order. `may`: what survived; `asked`: items to reserve."""
 
     request: pb.DecideRequest
     decision_id: str
@@ -54,6 +59,7 @@ class Draft:
     signals: GetActiveSignalsResponse | None = None
     contact: GetContactStateResponse | None = None
     evaluated: EvaluateResponse | None = None
+    may: Mapping[str, Survivor] | None = None
     ranked: RankResponse | None = None
     reserved: ReserveResponse | None = None
     slate: list[Placed] = field(default_factory=list)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Self
 
 from servicekit import telemetry
 from servicekit.errors import AssentError, DeadlineExceeded
@@ -18,11 +18,27 @@ BUG = "INTERNAL"
 
 
 class Outcome:
-    """How a stage ended: ok, skipped, or the code of its failure."""
+    """How a stage ended: ok, skipped, or the code of its failure. The block is the stage; a class, since ten are passed per decision."""
+
+    __slots__ = ("_span", "_spanning", "_stage", "_started", "code")
 
     def __init__(self, stage: str) -> None:
         self._stage = stage
         self.code = OK
+
+    def __enter__(self) -> Self:
+        self._started = time.perf_counter()
+        self._spanning = telemetry.span(telemetry.DECIDE_STAGE, {telemetry.STAGE: self._stage})
+        self._span = self._spanning.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._span.set_attribute(telemetry.STAGE_OUTCOME, self.code)
+        self._spanning.__exit__(kind, error, trace)
+        seen = {telemetry.STAGE: self._stage, telemetry.STAGE_OUTCOME: self.code}
+        telemetry.observe(telemetry.STAGE_DURATION, time.perf_counter() - self._started, seen)
 
     def skipped(self) -> None:
         """There was nothing to do."""
@@ -35,17 +51,6 @@ class Outcome:
             logger.error("a stage failed", exc_info=error, extra={"stage": self._stage})
         else:
             logger.warning("a stage was left out", extra={"stage": self._stage, "reason": self.code})
-
-
-@asynccontextmanager
-async def observed(stage: str) -> AsyncIterator[Outcome]:
-    """The block is the stage."""
-    outcome, started = Outcome(stage), time.perf_counter()
-    with telemetry.span(telemetry.DECIDE_STAGE, {telemetry.STAGE: stage}) as span:
-        yield outcome
-        span.set_attribute(telemetry.STAGE_OUTCOME, outcome.code)
-    seen = {telemetry.STAGE: stage, telemetry.STAGE_OUTCOME: outcome.code}
-    telemetry.observe(telemetry.STAGE_DURATION, time.perf_counter() - started, seen)
 
 
 def _code(error: Exception) -> str:

@@ -27,8 +27,8 @@ class Stage:
 
 
 PIPELINE: tuple[tuple[Stage, ...], ...] = (
-    (Stage("resolve", gather.resolve, gather.unresolved, 2),),
-    (Stage("basis", gather.basis, gather.no_basis, 3),),
+    (Stage("resolve", gather.resolve, gather.unresolved, 3),),
+    (Stage("basis", gather.basis, gather.no_basis, 4),),
     (
         Stage("view", gather.view, gather.no_view, 3),
         Stage("signals", gather.signals, gather.no_signals, 3),

@@ -27,7 +27,7 @@ LONGEST_ID = 256
 _CATEGORY = {number: name.removeprefix("DATA_CATEGORY_").lower() for name, number in DataCategory.items() if number}
 
 
-class WrongAnswer(AssentError):  # noqa: N818  # named like the kit's
+class WrongAnswer(AssentError):  # named like the kit's
     """A sibling's answer is not one to this question."""
 
     reason = "WRONG_ANSWER"
@@ -75,21 +75,20 @@ def check_signals(draft: Draft, signals: GetActiveSignalsResponse) -> None:
 def check_survivors(draft: Draft, evaluated: EvaluateResponse) -> None:
     """Every survivor is one that may be shown, where it may be shown."""
     _must(evaluated.bundle_digest == draft.active.digest)
-    _must(len({survivor.action for survivor in evaluated.survivors}) == len(evaluated.survivors))
-    killed = frozenset(draft.active.killed_of("action"))
-    sells = may_sell(draft)
+    _must(_differ(survivor.action for survivor in evaluated.survivors))
+    killed, sells, actions = frozenset(draft.active.killed_of("action")), may_sell(draft), draft.bundle.action
     wanted = {placement.id for placement in draft.request.placements}
+    purposes = {
+        purpose.id for purpose in draft.bundle.purposes if not purpose.needs_consent or draft.allows(purpose.id)
+    }
     for survivor in evaluated.survivors:
-        action = draft.bundle.action.get(survivor.action)
-        _must(action is not None and action.id not in killed and (sells or not action.selling))
-        assert action is not None
-        _must(is_allowed(draft, action) and in_force(action, draft.now_ms))
-        _must(bool(survivor.placements) and wanted.intersection(action.placements).issuperset(survivor.placements))
-
-
-def is_allowed(draft: Draft, action: Action) -> bool:
-    """Whether the action's purpose needs no consent, or has it."""
-    return not draft.bundle.purpose[action.purpose].needs_consent or draft.allows(action.purpose)
+        action = actions.get(survivor.action)
+        if action is None or action.id in killed or action.purpose not in purposes or (action.selling and not sells):
+            raise WrongAnswer
+        where = survivor.placements
+        if not (where and wanted.issuperset(where) and set(where).issubset(action.placements)):
+            raise WrongAnswer
+        _must(in_force(action, draft.now_ms))
 
 
 def in_force(action: Action, now_ms: int) -> bool:
