@@ -20,8 +20,8 @@ from benchmarks.floor.hops import Prepared
 from benchmarks.load import client
 
 NAMES = ("floor", "decide", "ingest")
-QUICK = {"customers": 60, "rounds": 1, "seconds": 1.0, "sessions": 20, "samples": 10}
-FULL = {"customers": 500, "rounds": 5, "seconds": 2.0, "sessions": 100, "samples": 60}
+QUICK = {"customers": 100, "shown": 20, "rounds": 1, "seconds": 1.0, "sessions": 20, "samples": 10}
+FULL = {"customers": 400, "shown": 100, "rounds": 4, "seconds": 2.0, "sessions": 100, "samples": 60}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ class Plan:
 
     names: Sequence[str]
     customers: int
+    shown: int
     rounds: int
     seconds: float
     sessions: int
@@ -66,6 +67,7 @@ def main(names: tuple[str, ...], results: Path | None, *, quick: bool, profile: 
       python -m benchmarks --quick decide     a first look
       python -m benchmarks decide --profile   where the time goes
     """  # noqa: D301  click reads the backspace: keep these lines as they are
+    os.environ["GRPC_VERBOSITY"] = "ERROR"  # it tells of every process that is started beside it
     os.environ["PYTHONPATH"] = str(ROOT)  # the processes of the floor are modules of this folder
     size: dict[str, Any] = QUICK if quick else FULL
     keep = results or (None if quick else report.RESULTS)
@@ -89,6 +91,7 @@ async def measure(plan: Plan, folder: Path, *, write_pages: bool) -> None:
             say(f"{len(suite.stack.services)} services are up; {plan.customers} customers come")
             bank = await ingesting.bank_events(suite)
             await world.agree(suite)
+            await processes.until_quiet(suite.stack)
             idle = await processes.idle_share(suite.stack, 2)
             say(f"the suite alone uses {idle:.0%} of a core")
             if "ingest" in plan.names:
@@ -97,7 +100,7 @@ async def measure(plan: Plan, folder: Path, *, write_pages: bool) -> None:
                 found["decide" if "decide" in plan.names else "floor"] = await _decide(plan, suite, caller)
         facts |= {"load_after": machine.load(), "idle_share_of_a_core": round(idle, 3)}
         if plan.profile:
-            profile = await profiling.profile(folder, plan.customers, caller, 8)
+            profile = await profiling.profile(folder, plan.customers, plan.shown, caller, 8)
             report.PROFILE.parent.mkdir(parents=True, exist_ok=True)
             report.PROFILE.write_text(report.profile_page(facts, profile))
     _write(plan, facts, found, write_pages=write_pages)
@@ -119,6 +122,8 @@ async def _ingest(plan: Plan, suite: world.World, bank: ingesting.Row) -> dict[s
 async def _decide(plan: Plan, suite: world.World, caller: Any) -> dict[str, Any]:
     names = [deciding.FLOOR, deciding.FLOOR_GRPC]
     names += [deciding.ONE, deciding.THREE] if "decide" in plan.names else []
+    await world.find_shown(suite, plan.shown)
+    say(f"{len(suite.shown)} customers are shown something; the floor starts")
     async with AsyncExitStack() as opened:
         floor = await opened.enter_async_context(world.floor(suite))
         targets = deciding.targets(suite, floor)

@@ -89,7 +89,7 @@ def targets(world: World, floor: Stack) -> dict[str, Target]:
 def _over_grpc(world: World) -> Path:
     """The same request, marked for the front of the floor."""
     asked = steps.decide_request(
-        steps.customer(world.numbers[0]), world.placements(1), session=OVER_GRPC, screen="home"
+        steps.customer(next(iter(world.shown))), world.placements(1), session=OVER_GRPC, screen="home"
     )
     return write_requests(world.folder / "requests-grpc.json", [asked])
 
@@ -156,7 +156,7 @@ def _row(found: Found, name: str, callers: int) -> dict[str, Any]:
         "throughput_x_floor": round(ratio(found, name, callers, lambda turn: turn.calls_per_s), 3),
         "cpu_x_floor": round(ratio(found, name, callers, _cpu), 2),
         "calls": series.calls,
-        "treatments": series.treatments,
+        "shown_per_call": round(series.treatments / max(series.calls, 1), 2),
         "degradations": dict(series.degradations),
         "errors": dict(series.errors),
         "settled_s": round(series.middle(lambda turn: turn.settled_s), 2),

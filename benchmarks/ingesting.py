@@ -176,7 +176,7 @@ def _taps(first: int, now_ms: int) -> Iterator[SessionEvent]:
         if seq % 5:
             kind = {"type": "tap", "target": f"tile.{seq % 7}", "role": "button", "reaction": "ok"}
         else:
-            kind = {"type": "screen_view", "screen": f"screen_{seq % 4}", "area": "home"}
+            kind = {"type": "screen_view", "screen": f"screen_{seq % 4}", "area": "kyc"}
         yield SessionEvent(id=new_id(), seq=seq, occurred_at_ms=now_ms, **kind)  # type: ignore[arg-type]  # names of fields
 
 

@@ -6,13 +6,13 @@ It reads one job per line on its standard input and writes one answer per line. 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
-import random
 import sys
 import time
 from base64 import b64decode
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -31,7 +31,7 @@ PATIENCE_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`requests`: a file of DecideRequests, base64 in a JSON list; each call takes one at random and gives it an id of its own."""
+    """`requests`: a file of DecideRequests, base64 in a JSON list; each call takes the next one and gives it an id of its own."""
 
     address: str
     token: str
@@ -85,11 +85,11 @@ async def client() -> AsyncIterator[Client]:
 
 async def serve_jobs() -> None:
     """The other process: do the jobs of standard input until it ends."""
-    pools: dict[str, list[pb.DecideRequest]] = {}
+    pools: dict[str, Iterator[pb.DecideRequest]] = {}
     while line := await asyncio.to_thread(sys.stdin.readline):
         job = Job(**json.loads(line))
         if job.requests not in pools:
-            pools[job.requests] = _read(Path(job.requests))
+            pools[job.requests] = itertools.cycle(_read(Path(job.requests)))
         sys.stdout.write(json.dumps(_told(await _done(job, pools[job.requests]))) + "\n")
         sys.stdout.flush()
 
@@ -103,11 +103,11 @@ def _read(path: Path) -> list[pb.DecideRequest]:
     return [pb.DecideRequest.FromString(b64decode(text)) for text in json.loads(path.read_text())]
 
 
-async def _done(job: Job, requests: list[pb.DecideRequest]) -> Seen:
+async def _done(job: Job, requests: Iterator[pb.DecideRequest]) -> Seen:
     seen = Seen()
     async with grpc.aio.insecure_channel(job.address) as channel:
         stub = OrchestrationServiceStub(channel)
-        await _ask(stub, job, requests[0], Seen())
+        await _ask(stub, job, next(requests), Seen())
         started = time.perf_counter()
         ends = started + job.seconds
         await asyncio.gather(*(_call_until(ends, stub, job, requests, seen) for _ in range(job.callers)))
@@ -115,9 +115,9 @@ async def _done(job: Job, requests: list[pb.DecideRequest]) -> Seen:
     return seen
 
 
-async def _call_until(ends: float, stub: Any, job: Job, requests: list[pb.DecideRequest], seen: Seen) -> None:
+async def _call_until(ends: float, stub: Any, job: Job, requests: Iterator[pb.DecideRequest], seen: Seen) -> None:
     while time.perf_counter() < ends:
-        await _ask(stub, job, random.choice(requests), seen)  # which customer is no secret
+        await _ask(stub, job, next(requests), seen)
 
 
 async def _ask(stub: Any, job: Job, request: pb.DecideRequest, seen: Seen) -> None:

@@ -34,15 +34,23 @@ HOP_OF = {
 _PLACE = re.compile(r"^(?P<function>.*) \((?P<file>[^()]*?)(:\d+)?\)$")
 
 
-class NoSampler(Exception):  # noqa: N818  named after what happened
+class NoSampler(Exception):
     """py-spy is not installed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """How often a function was the innermost one, and how often it was on the stack at all."""
+
+    innermost: Counter[str]
+    anywhere: Counter[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
     """Samples of self time by service and function, the services' own durations alone and with many callers."""
 
-    samples: Mapping[str, Counter[str]]
+    samples: Mapping[str, Samples]
     alone: Mapping[Key, Total]
     many: Mapping[Key, Total]
 
@@ -55,29 +63,39 @@ def sampler() -> str:
     return found
 
 
-async def sampled(pids: Mapping[str, int], folder: Path, seconds: float) -> dict[str, Counter[str]]:
+async def sampled(pids: Mapping[str, int], folder: Path, seconds: float) -> dict[str, Samples]:
     """Sample processes side by side."""
     found = await asyncio.gather(*(_sample(name, pid, folder, seconds) for name, pid in pids.items()))
     return dict(zip(pids, found, strict=True))
 
 
-async def _sample(name: str, pid: int, folder: Path, seconds: float) -> Counter[str]:
+async def _sample(name: str, pid: int, folder: Path, seconds: float) -> Samples:
     path, quiet = folder / f"{name}.samples", asyncio.subprocess.DEVNULL
     arguments = ["--nonblocking", "--rate", str(PER_SECOND), "--duration", str(round(seconds)), "--format", "raw"]
     process = await asyncio.create_subprocess_exec(
         sampler(), "record", "--pid", str(pid), *arguments, "--output", path, stdout=quiet, stderr=quiet
     )
     await process.wait()
-    return self_time(path.read_text()) if path.exists() else Counter()
+    return counted(path.read_text() if path.exists() else "")
 
 
-def self_time(stacks: str) -> Counter[str]:
-    """Samples by the innermost function of each stack: lines are `outer;inner count`."""
-    found: Counter[str] = Counter()
+def counted(stacks: str) -> Samples:
+    """Samples by function: lines are `outer;inner count`."""
+    found = Samples(Counter(), Counter())
     for line in stacks.splitlines():
         frames, _, count = line.rpartition(" ")
-        found[_function(frames.rpartition(";")[2])] += int(count)
+        functions = [_function(frame) for frame in frames.split(";")]
+        found.innermost[functions[-1]] += int(count)
+        for function in set(functions):
+            found.anywhere[function] += int(count)
     return found
+
+
+def is_ours(function: str) -> bool:
+    """Whether it is in this repository."""
+    return "_service/" in function or any(
+        f"({name}/" in function for name in ("servicekit", "catalog", "automaton", "tlog")
+    )
 
 
 def _function(frame: str) -> str:
@@ -89,13 +107,14 @@ def _function(frame: str) -> str:
     return f"{place['function']} ({file})"
 
 
-async def profile(folder: Path, customers: int, client: Client, seconds: float) -> Profile:
+async def profile(folder: Path, customers: int, shown: int, client: Client, seconds: float) -> Profile:
     """Start the suite again on its folder, this time with its metrics exported, and sample it under load."""
     prefixes = {service.name: service.prefix for service in discover()}
     world.probe_often()
     async with stages.collecting() as (collector, endpoint):
         env = stages.environment(prefixes, endpoint)
         async with world.real(folder, customers, env=env) as found:
+            await world.find_shown(found, shown)
             target = Target(ONE, found.stack, found.token(), found.requests(1))
             await turn(target, client, MANY, 2)
             begun = await collector.settled()
@@ -107,7 +126,7 @@ async def profile(folder: Path, customers: int, client: Client, seconds: float) 
     return Profile(samples, stages.after(alone, begun), stages.after(many, alone))
 
 
-async def _under_load(target: Target, client: Client, folder: Path, seconds: float) -> dict[str, Counter[str]]:
+async def _under_load(target: Target, client: Client, folder: Path, seconds: float) -> dict[str, Samples]:
     pids = {status.name: status.pid for status in target.stack.statuses() if status.pid}
     loading = asyncio.create_task(turn(target, client, MANY, seconds + 2))
     await asyncio.sleep(0.5)
@@ -116,13 +135,14 @@ async def _under_load(target: Target, client: Client, folder: Path, seconds: flo
     return samples
 
 
-def stage_rows(totals: Mapping[Key, Total]) -> list[tuple[str, float, float | None]]:
-    """Stage, milliseconds as orchestration sees it, and milliseconds inside the sibling; the record has no sibling."""
+def stage_rows(totals: Mapping[Key, Total]) -> list[tuple[str, float, float | None, float]]:
+    """Stage, milliseconds as orchestration sees it, milliseconds inside the sibling (the record has none), share of decisions with it."""
+    decisions = decision(totals).count
     seen = {key[2]: total for key, total in totals.items() if key[1] == telemetry.STAGE_DURATION.name}
     inside = {(key[0], key[2]): total for key, total in totals.items() if key[1] == telemetry.RPC_DURATION.name}
     order = [*HOP_OF, "record"]
     return [
-        (stage, seen[stage].mean_ms, _inside(inside, stage))
+        (stage, seen[stage].mean_ms, _inside(inside, stage), seen[stage].count / decisions)
         for stage in sorted(seen, key=lambda name: order.index(name) if name in order else len(order))
     ]
 
@@ -132,6 +152,6 @@ def _inside(served: Mapping[tuple[str, str], Total], stage: str) -> float | None
     return total.mean_ms if total else None
 
 
-def decision_ms(totals: Mapping[Key, Total]) -> float:
-    """A whole decision, on average."""
-    return next(total.mean_ms for key, total in totals.items() if key[1] == telemetry.DECISION_DURATION.name)
+def decision(totals: Mapping[Key, Total]) -> Total:
+    """Whole decisions."""
+    return next(total for key, total in totals.items() if key[1] == telemetry.DECISION_DURATION.name)

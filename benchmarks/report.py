@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks import ROOT
 from benchmarks.deciding import ALONE, FLOOR, MANY, ONE, TARGETS
-from benchmarks.profiling import TOP, Profile, decision_ms, stage_rows
+from benchmarks.profiling import TOP, Profile, decision, is_ours, stage_rows
 
 RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -33,7 +33,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 def decide_table(rows: Sequence[Row]) -> str:
     """The floor and Decide."""
     header = ("", "callers", "calls/s", "p50 ms", "p99 ms", "p50 x floor", "p99 x floor", "throughput x floor", "CPU ms",
-              "CPU x floor", "calls", "degraded", "errors")  # fmt: skip
+              "CPU x floor", "calls", "shown", "degraded", "errors")  # fmt: skip
     return table(header, map(_cells, rows))
 
 
@@ -42,7 +42,7 @@ def _cells(row: Row) -> tuple[object, ...]:
     ratios = tuple(row[name] for name in ("p50_x_floor", "p99_x_floor", "throughput_x_floor"))
     cpu = round(sum(ms for process, ms in row["cpu_ms_per_call"].items() if process != "client"), 2)
     wrong = (sum(row["degradations"].values()), sum(row["errors"].values()))
-    return (*figures, *ratios, cpu, row["cpu_x_floor"], row["calls"], *wrong)
+    return (*figures, *ratios, cpu, row["cpu_x_floor"], row["calls"], row["shown_per_call"], *wrong)
 
 
 def cpu_table(rows: Sequence[Row]) -> str:
@@ -119,6 +119,7 @@ def profile_page(machine: Row, found: Profile) -> str:
         f" {machine['commit'][:12]}. Durations are those that the services measure themselves, as means; exporting them costs"
         " some time that `docs/benchmarks.md` does not have. *Inside* is the sibling's own time for the call; the rest is the way"
         " there and back, waiting for a processor, and orchestration's own work for the stage."
+        " Samples are of time on a processor under 16 callers; `Runner.run` is uvloop itself: polling, reading, timers."
     )
     parts = [
         intro,
@@ -130,19 +131,33 @@ def profile_page(machine: Row, found: Profile) -> str:
 
 
 def _stage_table(title: str, totals: Mapping[Any, Any]) -> str:
-    whole = decision_ms(totals)
+    whole = decision(totals)
     rows = [
-        (stage, f"{seen:.2f}", "" if inside is None else f"{inside:.2f}", f"{seen / whole:.0%}")
-        for stage, seen, inside in stage_rows(totals)
+        (
+            stage,
+            f"{seen:.2f}",
+            "" if inside is None else f"{inside:.2f}",
+            f"{share:.0%}",
+            f"{seen * share / whole.mean_ms:.0%}",
+        )
+        for stage, seen, inside, share in stage_rows(totals)
     ]
-    rows.append(("decision", f"{whole:.2f}", "", "100%"))
-    return f"## Stages, {title}\n\n" + table(("stage", "ms", "inside ms", "of the decision"), rows)
+    rows.append(("decision", f"{whole.mean_ms:.2f}", "", f"{whole.count}", "100%"))
+    header = ("stage", "ms", "inside ms", "decisions with it", "of a decision's time")
+    return f"## Stages, {title}\n\n" + table(header, rows)
 
 
 def _function_table(service: str, samples: Any) -> str:
-    total = max(sum(samples.values()), 1)
-    rows = ((f"`{name}`", f"{count / total:.1%}") for name, count in samples.most_common(TOP))
-    return f"## {service}: self time, {total} samples\n\n" + table(("function", "share"), rows)
+    total = max(sum(samples.innermost.values()), 1)
+    own = ((f"`{name}`", f"{count / total:.1%}") for name, count in samples.innermost.most_common(TOP))
+    ours = [(name, count) for name, count in samples.anywhere.most_common() if is_ours(name)][:TOP]
+    below = ((f"`{name}`", f"{count / total:.1%}") for name, count in ours)
+    parts = (
+        f"## {service}",
+        table((f"self time of {total} samples", "share"), own),
+        table(("ours, with all it calls", "share"), below),
+    )
+    return "\n\n".join(parts)
 
 
 __all__ = ["ALONE", "FLOOR", "PAGE", "PROFILE", "RESULTS", "decide_table", "judged", "page", "profile_page", "write"]

@@ -58,15 +58,19 @@ class Collector(otlp_grpc.MetricsServiceServicer):
 
 
 def _totals(service: str, metrics: Any) -> Iterator[tuple[Key, Total]]:
-    """By stage or method, whatever the outcome."""
+    """By stage or method; a stage that was left out or had nothing to do is not one."""
     for metric in metrics:
         if metric.HasField("histogram"):
             sums: dict[str, Total] = {}
-            for point in metric.histogram.data_points:
+            for point in filter(_is_done, metric.histogram.data_points):
                 name = _label(point.attributes)
                 known = sums.get(name, Total())
                 sums[name] = Total(known.count + point.count, known.seconds + point.sum)
             yield from (((service, metric.name, name), total) for name, total in sums.items())
+
+
+def _is_done(point: Any) -> bool:
+    return all(a.key != telemetry.STAGE_OUTCOME or a.value.string_value == "ok" for a in point.attributes)
 
 
 def _label(attributes: Any) -> str:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 import time
 from base64 import b64encode
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
@@ -42,7 +41,10 @@ SIBLINGS = (
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The real suite: `numbers` are its customers, `me` may do everything that is measured, `folder` is for files."""
+    """The real suite: `numbers` are its customers, `me` may do everything that is measured, `folder` is for files.
+
+    `shown` are customers for whom there is something to show: their decisions make every hop, as the floor does.
+    """
 
     stack: Stack
     who: People
@@ -50,6 +52,7 @@ class World:
     bundle: Bundle
     numbers: Sequence[str]
     folder: Path
+    shown: dict[str, pb.DecideResponse] = field(default_factory=dict)
 
     def token(self) -> str:
         """A token that may do everything that is measured."""
@@ -61,9 +64,9 @@ class World:
         return sorted(shown, key=lambda name: name != "home.hero")[:count]
 
     def requests(self, count: int) -> Path:
-        """A file of requests for `count` placements, one per customer."""
+        """A file of requests for `count` placements, one per customer who is shown something."""
         names = self.placements(count)
-        asked = [steps.decide_request(steps.customer(number), names, screen="home") for number in self.numbers]
+        asked = [steps.decide_request(steps.customer(number), names, screen="home") for number in self.shown]
         return write_requests(self.folder / f"requests-{count}.json", asked)
 
 
@@ -110,6 +113,16 @@ async def agree(world: World) -> None:
     await asyncio.gather(*map(one, world.numbers))
 
 
+async def find_shown(world: World, wanted: int) -> None:
+    """Ask for customers in turn until enough of them were shown something."""
+    for first in range(0, len(world.numbers), AT_ONCE):
+        batch = world.numbers[first : first + AT_ONCE]
+        answers = await asyncio.gather(*(_decided(world, number) for number in batch))
+        world.shown.update({n: a for n, a in zip(batch, answers, strict=True) if a.placements[0].treatments})
+        if len(world.shown) >= wanted:
+            return
+
+
 @asynccontextmanager
 async def floor(world: World) -> AsyncIterator[Stack]:
     """Seven processes with empty handlers, whose messages are those of one decision of the real suite."""
@@ -133,9 +146,8 @@ async def floor(world: World) -> AsyncIterator[Stack]:
 
 
 async def a_decision(world: World) -> tuple[DecisionRecord, pb.Receipt]:
-    """The record of a usual decision: of some customers' the one of middle size, among those that show something."""
-    numbers = random.Random(SEED).sample(list(world.numbers), min(15, len(world.numbers)))
-    found = [each for number in numbers if (each := await _decided(world, number)).placements[0].treatments]
+    """The record of a usual decision: of some that show something the one of middle size."""
+    found = list(world.shown.values())[:15]
     records = [await _recorded(world, decision.decision_id) for decision in found]
     return sorted(records, key=lambda each: each[0].ByteSize())[len(records) // 2]
 
