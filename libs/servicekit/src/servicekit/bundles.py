@@ -12,6 +12,7 @@ import asyncio
 import hashlib
 import json
 import logging
+import re
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -29,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 BUCKET = "BUNDLES"
 ACTIVE = "active"
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 EVERY_S = 0.25
 KEPT = 8
 """Bundles kept in memory: the active one and those that replay asked for last."""
@@ -122,10 +124,15 @@ class Bundles(Generic[T]):
             self._changed.notify_all()
 
     async def _document(self, digest: str) -> bytes:
+        # A digest comes from a caller, and becomes part of a subject.
+        if not DIGEST.fullmatch(digest):
+            raise FailedPrecondition("This bundle is not stored", reason="BUNDLE_UNKNOWN")
         try:
             entry = await self._bucket.get(key_of(digest))
         except KeyNotFoundError as missing:
             raise FailedPrecondition("This bundle is not stored", reason="BUNDLE_UNKNOWN") from missing
+        except (NatsError, TimeoutError, OSError) as error:
+            raise Unavailable("The bucket of bundles is away", reason="BUS_AWAY") from error
         document = entry.value or b""
         if digest_of(document) != digest:
             raise FailedPrecondition("The stored bundle is not what its name says", reason="BUNDLE_UNKNOWN")

@@ -45,6 +45,11 @@ FIRST_WINS = (
     asyncpg.UniqueViolationError,
     asyncpg.ExclusionViolationError,
 )
+UNSTORABLE = (
+    asyncpg.CharacterNotInRepertoireError,  # a zero byte in a text
+    asyncpg.UntranslatableCharacterError,  # the same in JSON
+    asyncpg.NumericValueOutOfRangeError,
+)
 
 
 class Stateless(asyncpg.Connection):
@@ -185,11 +190,11 @@ async def translated() -> AsyncIterator[None]:
     """Turn driver errors into ours, as a context or as a decorator of an async function: `@translated()`.
 
     Server away, full, slow or read-only: Unavailable. Serialization, deadlock, unique or exclusion violation: Conflict.
-    Everything else is a bug and stays what it is.
+    A zero byte in a text, or a number that no column holds: Invalid, whoever let it through. Everything else is a bug and stays what it is.
     """
     try:
         yield
-    except (*AWAY, *FIRST_WINS, asyncpg.InterfaceError) as error:
+    except (*AWAY, *FIRST_WINS, asyncpg.DataError, asyncpg.InterfaceError) as error:
         ours = _ours(error)
         if ours is None:
             raise
@@ -199,6 +204,8 @@ async def translated() -> AsyncIterator[None]:
 def _ours(error: Exception) -> AssentError | None:
     if isinstance(error, FIRST_WINS):
         return Conflict(reason="DATABASE_CONFLICT")
+    if isinstance(error, UNSTORABLE) or (isinstance(error, asyncpg.DataError) and "value out of int" in str(error)):
+        return Invalid("A value that cannot be stored.", reason="UNSTORABLE_VALUE")
     if isinstance(error, AWAY) or any(word in str(error) for word in ("clos", "released back")):
         # An InterfaceError is a bug unless connection or pool is closed, closing or taken back: only its text says which.
         return Unavailable("The database is away.", reason="DATABASE_AWAY")
