@@ -27,7 +27,7 @@ async def watch_decisions(
 ) -> AsyncIterator[pb.WatchDecisionsResponse]:
     """Decisions until the stream ends. Raises NotFound for a subject that nobody knows, and what Decide raises."""
     subject_id = await _subject(request, profiles)
-    stream, number, personal = uuid4().hex, count(), False
+    stream, number, personal = uuid4().hex, count(), False  # personal: perhaps, where nobody knows
     with watches.open(subject_id) as watch:
         watch.wake(STREAM)
         async for cause in watch.due():
@@ -40,7 +40,7 @@ async def watch_decisions(
             elif cause == CONSENT and personal and not decision.consent.personal:
                 yield pb.WatchDecisionsResponse(end=pb.END_REASON_CONSENT_WITHDRAWN)
                 return
-            personal = personal or decision.consent.personal
+            personal = personal or decision.consent.personal or not _knows_consent(decision)
         yield pb.WatchDecisionsResponse(end=watch.end)
 
 
