@@ -27,7 +27,7 @@ RUN = COMPOSE["services"]
 SERVICES = {service.name: service for service in discover()}
 SERVERS, ONE_SHOT = {"postgres", "nats"}, {"keys", "provision", "streams"}
 
-services = pytest.mark.parametrize("service", SERVICES.values(), ids=str)
+services = pytest.mark.parametrize("service", SERVICES.values(), ids=lambda service: service.name)
 
 
 def interpolated(text: str) -> str:

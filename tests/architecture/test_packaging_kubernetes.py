@@ -31,7 +31,7 @@ pytestmark = pytest.mark.skipif(
     shutil.which("kubectl") is None, reason="kubectl, which renders the overlays, is not installed"
 )
 overlays = pytest.mark.parametrize("overlay", OVERLAYS)
-services = pytest.mark.parametrize("service", SERVICES.values(), ids=str)
+services = pytest.mark.parametrize("service", SERVICES.values(), ids=lambda service: service.name)
 
 Object = dict[str, Any]
 
