@@ -20,7 +20,7 @@ def row(number: int, day: date, amount: float = 100.0, balance: float = 1000.0, 
     plain = {
         "trans_id": number,
         "account_id": 1,
-        "date": datetime(day.year, day.month, day.day),
+        "date": datetime(day.year, day.month, day.day),  # noqa: DTZ001  parquet gives naive ones
         "type": "VYDAJ",
         "operation": "VYBER",
         "amount": amount,
