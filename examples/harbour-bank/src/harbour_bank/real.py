@@ -18,6 +18,7 @@ from assent.consent.v1 import consent_service_pb2 as consent
 from assent.events.v1.bank_pb2 import Identifier
 from assent.orchestration.v1 import orchestration_service_pb2 as orchestration
 from assent.orchestration.v1.explanation_pb2 import AUDIENCE_AUDITOR, Explanation
+from assent.profile.v1 import profile_service_pb2 as profile
 from assent.signals.v1 import signals_service_pb2 as signals
 from catalog.model import Bundle
 from harbour_bank import berka, rrweb, steps
@@ -132,9 +133,9 @@ async def _browse(bundle: Bundle, recording: rrweb.Recording, who: People, repor
 
 
 async def _visitor(visitor: Identifier, who: People) -> str:
-    """The subject of a visitor whom nobody met before: deciding for one creates it."""
-    await (await who.app.orchestration()).Decide(steps.decide_request(visitor, ["home.hero"], channel="web"))
-    return await steps.subject_of(visitor, who.app)
+    """The subject of a visitor whom nobody met before, created here."""
+    request = profile.ResolveSubjectRequest(identifier=visitor, create=True)
+    return (await (await who.app.profile()).ResolveSubject(request)).subject_id
 
 
 async def _signals(subject_id: str, session: str, position: signals.StreamPosition, who: People) -> list[str]:
