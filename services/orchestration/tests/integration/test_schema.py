@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 
 import pytest
@@ -10,6 +11,7 @@ from orchestration_fakes import NOW_MS, SUBJECT, MemoryArchive
 from assent.orchestration.v1.record_pb2 import DecisionRecord
 from orchestration_service.store import OutcomeIds, PostgresArchive
 from servicekit import postgres
+from servicekit.errors import Invalid
 from testkit import schema
 from testkit.builders import a_subject, unique
 
@@ -90,6 +92,29 @@ async def test_decisions_without_a_subject_are_kept_when_somebody_is_forgotten(s
     await shelf.forget(a_subject())
 
     assert (await shelf.find([record.decision_id]))[record.decision_id].record
+
+
+async def test_decisions_that_come_together_are_kept_each_as_if_it_came_alone(shelf):
+    erased = a_subject()
+    await shelf.forget(erased)
+    known, late, nobodys = a_record(), a_record(subject_id=erased), a_record()
+    nobodys.subject_id = ""
+    others = [a_record(subject_id=a_subject()) for _ in range(20)]
+    together = [known, late, nobodys, *others, known]
+    await asyncio.gather(*(keep(shelf, record, n) for n, record in enumerate(together)))
+    found = await shelf.find([record.decision_id for record in together])
+
+    assert [found[record.decision_id].sequence for record in together[:-1]] == list(range(len(together) - 1))
+    assert [name for name, kept in found.items() if not kept.record] == [late.decision_id]
+
+
+async def test_a_decision_that_cannot_be_stored_takes_no_other_with_it(pool):
+    shelf, good, bad = PostgresArchive(pool), a_record(), a_record()
+    bad.request.channel = "no\0channel"
+    ended = await asyncio.gather(keep(shelf, bad), keep(shelf, good), return_exceptions=True)
+
+    assert isinstance(ended[0], Invalid)
+    assert list(await shelf.find([good.decision_id, bad.decision_id])) == [good.decision_id]
 
 
 async def test_each_month_has_a_partition(pool):

@@ -4,27 +4,37 @@
 -- Make the partition of a month.
 SELECT ensure_month(:at_ms);
 
--- name: read_subject(subject_id)!
--- Wait for whoever forgets the subject, until the transaction ends.
-SELECT pg_advisory_xact_lock_shared(hashtextextended('orchestration.forget:' || :subject_id::text, 0));
+-- name: read_subjects(subject_ids)!
+-- Wait for whoever forgets one of the subjects, until the transaction ends. In their order, so that no two wait for each other.
+SELECT pg_advisory_xact_lock_shared(hashtextextended('orchestration.forget:' || subject_id, 0))
+FROM (SELECT unnest(:subject_ids::text []) AS subject_id) AS asked;
 
 -- name: own_subject(subject_id)!
 -- Wait for whoever archives a decision of the subject, until the transaction ends.
 SELECT pg_advisory_xact_lock(hashtextextended('orchestration.forget:' || :subject_id::text, 0));
 
--- name: archive(decision_id, now_ms, subject_id, channel, record, digest, sequence)!
--- Keep a decision; a repeat changes nothing. Of a forgotten subject only the digest is kept.
+-- name: archive(decision_ids, now_ms, subject_ids, channels, records, digests, sequences)!
+-- Keep decisions; a repeat changes nothing. Of a forgotten subject only the digest is kept.
 INSERT INTO decision (decision_id, now_ms, subject_id, channel, record, digest, sequence)
 SELECT
-    :decision_id::text,
-    :now_ms::bigint,
-    CASE WHEN forgotten.subject_id IS NULL THEN :subject_id::text END,
-    :channel::text,
-    CASE WHEN forgotten.subject_id IS NULL THEN :record::bytea END,
-    :digest::bytea,
-    :sequence::bigint
-FROM (SELECT :subject_id::text AS subject_id) AS asked
+    asked.decision_id,
+    asked.now_ms,
+    CASE WHEN forgotten.subject_id IS NULL THEN asked.subject_id END,
+    asked.channel,
+    CASE WHEN forgotten.subject_id IS NULL THEN asked.record END,
+    asked.digest,
+    asked.sequence
+FROM unnest(
+    :decision_ids::text [],
+    :now_ms::bigint [],
+    :subject_ids::text [],
+    :channels::text [],
+    :records::bytea [],
+    :digests::bytea [],
+    :sequences::bigint []
+) AS asked (decision_id, now_ms, subject_id, channel, record, digest, sequence)
 LEFT JOIN forgotten ON forgotten.subject_id = asked.subject_id
+ORDER BY asked.decision_id, asked.sequence
 ON CONFLICT DO NOTHING;
 
 -- name: find(decision_ids)
