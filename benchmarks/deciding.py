@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ class Target:
     stack: Stack
     token: str
     requests: Path
+    before: Callable[[], Awaitable[None]] | None = None
+    """What makes a turn like the one before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +82,8 @@ def targets(world: World, floor: Stack) -> dict[str, Target]:
     found = [
         Target(FLOOR, floor, token, world.requests(1)),
         Target(FLOOR_GRPC, floor, token, _over_grpc(world)),
-        Target(ONE, world.stack, world.token(), world.requests(1)),
-        Target(THREE, world.stack, world.token(), world.requests(3)),
+        Target(ONE, world.stack, world.token(), world.requests(1), world.forget_reservations),
+        Target(THREE, world.stack, world.token(), world.requests(3), world.forget_reservations),
     ]
     return {target.name: target for target in found}
 
@@ -96,6 +98,8 @@ def _over_grpc(world: World) -> Path:
 
 async def turn(target: Target, client: Client, callers: int, seconds: float) -> tuple[Seen, Turn]:
     """Measure once, and wait until nothing is left to do."""
+    if target.before is not None:
+        await target.before()
     me = {"client": [client.pid]}
     before = processes.cpu_s(target.stack, me)
     address = target.stack.grpc_address("orchestration")

@@ -115,7 +115,7 @@ async def profile(folder: Path, customers: int, shown: int, client: Client, seco
         env = stages.environment(prefixes, endpoint)
         async with world.real(folder, customers, env=env) as found:
             await world.find_shown(found, shown)
-            target = Target(ONE, found.stack, found.token(), found.requests(1))
+            target = Target(ONE, found.stack, found.token(), found.requests(1), found.forget_reservations)
             await turn(target, client, MANY, 2)
             begun = await collector.settled()
             await turn(target, client, ALONE, seconds / 2)

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import asyncpg
 import grpc
 
 import assent_cli.supervised
@@ -57,6 +58,14 @@ class World:
     def token(self) -> str:
         """A token that may do everything that is measured."""
         return self.stack.keys.token("benchmark", SCOPES)
+
+    async def forget_reservations(self) -> None:
+        """Give back what decisions reserved, so that no limit keeps the next ones from making every hop."""
+        connection = await asyncpg.connect(self.stack.dsn("eligibility", owner=True))
+        try:
+            await connection.execute("DELETE FROM eligibility.reservation")
+        finally:
+            await connection.close()
 
     def placements(self, count: int) -> list[str]:
         """Placements of the mobile app, the most usual one first."""
