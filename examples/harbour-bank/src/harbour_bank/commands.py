@@ -20,7 +20,7 @@ from catalog.loading import load_bundle
 from embedded.process import StartFailed
 from harbour_bank import CATALOG, steps, story, synthetic
 from harbour_bank.clients import People, people
-from harbour_bank.real import crowns, demonstrate_real
+from harbour_bank.real import crowns, demonstrate_real, missing
 from harbour_bank.report import Report
 from servicekit.errors import AssentError
 
@@ -56,6 +56,8 @@ def demo(subjects: int, seed: int, real: Path | None, state: Path | None, *, kee
       assent demo --subjects 200 --keep
       assent demo --real ../shared/data
     """  # noqa: D301  click reads the backspace: keep these lines as they are
+    if real is not None and (absent := missing(real)):
+        raise click.ClickException(f"{real} holds no {' and no '.join(absent)}")
     console = Console(width=None if sys.stdout.isatty() else 110)
     try:
         asyncio.run(_demo(Report(console), state, subjects=subjects, seed=seed, real=real, keep=keep))

@@ -54,6 +54,11 @@ def crowns(bundle: Bundle) -> Bundle:
     return in_currency(bundle, berka.CURRENCY)
 
 
+def missing(folder: Path) -> list[str]:
+    """What a folder of real data should hold and does not."""
+    return [name for name in (f"berka/{berka.TRANSACTIONS}", RECORDINGS) if not (folder / name).exists()]
+
+
 async def demonstrate_real(bundle: Bundle, who: People, folder: Path, report: Report) -> None:
     """Feed, decide, tell. Raises StoryWentWrong when a count differs from what the data's own page says."""
     report.step("The transactions of a Czech bank, 1993 to 1998")
