@@ -16,7 +16,7 @@ import stubs
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 BUF = ROOT / "tools/buf"
-PYTHON = ["libs", "services", "tests", "tools", "benchmarks", "examples", "deploy"]
+PYTHON = ["libs", "services", "tests", "tools", "benchmarks", "examples", "deploy", "conftest.py"]
 SKIPPED = "skipped"
 
 
