@@ -27,7 +27,6 @@ class PurposePlan(NamedTuple):
     whole: dict[str, str] | None = None
     rules: tuple[Rule, ...] = ()
     categories: frozenset[str] = frozenset()
-    unlisted: Mapping[str, dict[str, str]] = {}
     silent: Evaluated | None = None
 
 
@@ -62,8 +61,7 @@ def _purpose(registry: Registry, regimes: tuple[str, ...], channel: str, purpose
     absent = {category: listed(registry, Key(purpose, channel, category)) for category in CATEGORIES}
     if Reason.CHANNEL_NOT_LISTED in absent.values():
         return PurposePlan(purpose, _denial(purpose, WHOLE, Reason.CHANNEL_NOT_LISTED))
-    unlisted = {category: _denial(purpose, category, why) for category, why in absent.items() if why is not None}
-    made = PurposePlan(purpose, None, found, frozenset(CATEGORIES) - unlisted.keys(), unlisted)
+    made = PurposePlan(purpose, None, found, frozenset(category for category, why in absent.items() if why is None))
     silent = Evaluated([], [], [])
     _write(made, {category: judge(registry, found, (), category, 0) for category in made.categories}, silent)
     return made._replace(silent=silent)
@@ -141,18 +139,25 @@ def _reaches(statement: Statement, purpose: str, channel: str, category: str) ->
 
 
 def _write(part: PurposePlan, verdicts: Mapping[str, Verdict], out: Evaluated) -> None:
-    """Enter a purpose's verdicts, sorted; categories that rest on the same entry stand together."""
+    """Enter a purpose's verdicts, sorted; what rests on the same entry stands together, and so does a purpose denied for one reason.
+
+    Categories that are not the purpose's are left out: the registry says so, and the body names its digest.
+    """
     groups: dict[tuple[str, int], list[str]] = {}
+    denied: list[dict[str, str]] = []
     for category in CATEGORIES:
         verdict = verdicts.get(category)
         if verdict is None:
-            out.denied.append(part.unlisted[category])
-        elif verdict.reason not in YES:
-            out.denied.append(_denial(part.purpose, category, verdict.reason))
+            continue
+        if verdict.reason not in YES:
+            denied.append(_denial(part.purpose, category, verdict.reason))
         else:
             groups.setdefault((verdict.basis or "", verdict.support or 0), []).append(category)
             if verdict.until_us is not None:
                 out.ends_us.append(verdict.until_us)
+    if not groups and len({denial["reason"] for denial in denied}) == 1:
+        denied = [{**denied[0], "category": WHOLE}]
+    out.denied.extend(denied)
     for (basis, support), categories in sorted(groups.items()):
         out.allowed.append({"purpose": part.purpose, "categories": categories, "basis": str(basis), "support": support})
 
