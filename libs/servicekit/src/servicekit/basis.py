@@ -47,6 +47,8 @@ class Basis:
     not_after_us: int
     registry: str
     allowed: Mapping[str, frozenset[str]]
+    rests_on: frozenset[str] = frozenset()
+    """The lawful bases of what is allowed."""
 
     def allows(self, purpose: str, category: str) -> bool:
         """Whether data of this category may be used for this purpose."""
@@ -154,6 +156,7 @@ def _parsed(signed: SignedBasis) -> Basis:
             not_after_us=int(body["not_after"]),
             registry=body["registry"],
             allowed=_allowed(body["allowed"]),
+            rests_on=frozenset(entry.get("basis", "") for entry in body["allowed"]),
         )
     except (ValueError, KeyError, TypeError):
         raise _unsigned("The consent basis cannot be read.") from None

@@ -163,12 +163,20 @@ def server_span(name: str, traceparent: str, attributes: Attributes | None = Non
     return _spanning(name, SpanKind.SERVER, extract(traceparent), attributes)
 
 
-@contextlib.contextmanager
-def _spanning(name: str, kind: SpanKind, parent: Context | None, attributes: Attributes | None) -> Iterator[Span]:
+def _spanning(
+    name: str, kind: SpanKind, parent: Context | None, attributes: Attributes | None
+) -> AbstractContextManager[Span]:
     current = _TRACER.start_span(name, parent, kind, attributes)
     if current is trace.INVALID_SPAN:  # nobody records and nobody asked: spare the context
-        yield current
-        return
+        return _UNRECORDED
+    return _recorded(current)
+
+
+_UNRECORDED: Final = contextlib.nullcontext(trace.INVALID_SPAN)
+
+
+@contextlib.contextmanager
+def _recorded(current: Span) -> Iterator[Span]:
     try:
         with trace.use_span(current, record_exception=False, set_status_on_exception=False):
             yield current
