@@ -118,7 +118,8 @@ class Decider:
         _count(draft, time.perf_counter() - started)
         if decided is None:
             return Answered(asked, _unrecorded(draft), draft.subject_id)
-        refuse_other(canonical(decided.record.request), asked)
+        if decided.replayed:
+            refuse_other(canonical(decided.record.request), asked)
         answered = Answered(asked, decided.response(request), decided.record.subject_id)
         self.remembered.keep(answered)
         return answered

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from catalog.expression import evaluate
-from catalog.model import Experiment
 from catalog.values import Missing, Value, conform
 from orchestration_service.domain.experiments import arm
 from orchestration_service.pipeline.draft import Draft
+from orchestration_service.pipeline.facts import facts_of
 from servicekit.values import plain
 
 
@@ -16,27 +17,22 @@ def arms_of(draft: Draft) -> Mapping[str, str]:
     """Arms by experiment; nobody is in an experiment without a subject."""
     if not draft.subject_id:
         return {}
+    audiences, lookup = facts_of(draft.bundle).audiences, partial(_lookup, draft)
     return {
         experiment.id: arm(experiment.id, draft.subject_id, [(arm.name, arm.share) for arm in experiment.arms])
         for experiment in draft.bundle.experiments
-        if _in_audience(experiment, draft)
+        if experiment.id not in audiences or evaluate(audiences[experiment.id], lookup) is True
     }
 
 
-def _in_audience(experiment: Experiment, draft: Draft) -> bool:
-    """Unknown is not in the audience."""
-    if experiment.audience is None:
-        return True
-    return evaluate(draft.bundle.expression(experiment.audience), lambda name: _lookup(name, draft)) is True
-
-
-def _lookup(name: str, draft: Draft) -> Value | Missing:
+def _lookup(draft: Draft, name: str) -> Value | Missing:
+    """What is known of an attribute; unknown is not in the audience."""
     if name == "context.channel":
         return draft.request.channel
-    fields = draft.view.fields if draft.view else ()
-    values = {field.attribute: field.value for field in fields}
-    values |= {attribute.name: attribute.value for attribute in draft.request.context.attributes}
-    return conform(plain(values[name]), draft.bundle.types[name]) if name in values else Missing.UNKNOWN
+    values = [attribute.value for attribute in draft.request.context.attributes if attribute.name == name]
+    if not values and draft.view:
+        values = [field.value for field in draft.view.fields if field.attribute == name]
+    return conform(plain(values[-1]), draft.bundle.types[name]) if values else Missing.UNKNOWN
 
 
 def variants_of(draft: Draft) -> Mapping[str, str]:

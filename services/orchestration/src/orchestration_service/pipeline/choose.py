@@ -18,6 +18,7 @@ from assent.ranking.v1 import ranking_service_pb2 as ranking
 from orchestration_service.pipeline import defaults, trust
 from orchestration_service.pipeline.arms import arms_of
 from orchestration_service.pipeline.draft import Draft
+from orchestration_service.pipeline.facts import facts_of
 from orchestration_service.pipeline.trust import item_of
 from orchestration_service.ports import Ports
 
@@ -47,7 +48,7 @@ def evaluate_request(draft: Draft) -> EvaluateRequest:
         bundle_digest=draft.active.digest,
         basis=draft.signed,
         subject_ids=draft.members,
-        jurisdictions=sorted({pack.jurisdiction for pack in draft.bundle.active_packs}),
+        jurisdictions=facts_of(draft.bundle).jurisdictions,
         channel=draft.request.channel,
         placements=sorted(placement.id for placement in draft.request.placements),
         view=draft.view.fields if draft.view else (),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -23,7 +22,7 @@ from assent.orchestration.v1.record_pb2 import DecisionRecord, StageDigest
 from assent.profile.v1.profile_service_pb2 import GetViewResponse
 from assent.ranking.v1.ranking_service_pb2 import Placed, RankResponse
 from assent.signals.v1.signals_service_pb2 import GetActiveSignalsResponse
-from catalog.model import Action, Bundle
+from catalog.model import Bundle
 from servicekit.basis import Basis
 from servicekit.bundles import Active
 
@@ -93,12 +92,12 @@ class Draft:
         limit = self.bundle.placement[placement.id].max_items
         return min(placement.max_items or limit, limit)
 
-    def values_for(self, action: Action) -> list[Attribute]:
-        """What the text of an action may use: fields and signals that its purpose may read, and the request's own context."""
+    def values_for(self, purpose: str) -> list[Attribute]:
+        """What the text of an action of this purpose may use: fields and signals that it may read, and the request's own context."""
         fields = self.view.fields if self.view else ()
-        readable = [f for f in fields if action.purpose in f.purposes]
+        readable = [f for f in fields if purpose in f.purposes]
         values = [Attribute(name=f.attribute, value=f.value) for f in readable]
-        values += self._signal_values(action.purpose)
+        values += self._signal_values(purpose)
         return values + list(self.request.context.attributes)
 
     def _signal_values(self, purpose: str) -> list[Attribute]:
@@ -122,8 +121,7 @@ class Draft:
 
     def _is_personal(self) -> bool:
         """Whether anything is allowed that the person can take away."""
-        body = json.loads(self.signed.body) if self.signed else {}
-        return any(entry.get("basis") in OPTIONAL for entry in body.get("allowed", ()))
+        return self.basis is not None and not OPTIONAL.isdisjoint(self.basis.rests_on)
 
     def record(self) -> DecisionRecord:
         """The draft as it is recorded."""

@@ -19,6 +19,10 @@ SHOWN_FOR_MS = 10 * 60 * 1000
 
 def render_request(draft: Draft) -> RenderRequest:
     """The chosen actions with the values that each one's purpose may read."""
+    action = draft.bundle.action
+    values = {
+        purpose: draft.values_for(purpose) for purpose in {action[placed.action].purpose for placed in draft.slate}
+    }
     return RenderRequest(
         bundle_digest=draft.active.digest,
         locale=draft.request.locale,
@@ -28,7 +32,7 @@ def render_request(draft: Draft) -> RenderRequest:
                 item=_item(placed),
                 action=placed.action,
                 placement=placed.placement,
-                values=draft.values_for(draft.bundle.action[placed.action]),
+                values=values[action[placed.action].purpose],
             )
             for placed in draft.slate
         ],

@@ -14,7 +14,7 @@ from orchestration_service.pipeline.draft import Draft
 from orchestration_service.pipeline.observing import Outcome
 from orchestration_service.pipeline.stages import PIPELINE, RECORD_SHARE, Stage
 from orchestration_service.ports import Ports
-from servicekit.deadline import ending_in
+from servicekit.deadline import Within
 
 Ended = tuple[Message | None, str]
 SHARES = (*(max(stage.share for stage in row) for row in PIPELINE), RECORD_SHARE)
@@ -43,9 +43,8 @@ async def _attempt(stage: Stage, draft: Draft, ports: Ports, seconds: float) -> 
     """What a stage gave and how it ended; whatever it raises is its failure."""
     with Outcome(stage.name) as outcome:
         try:
-            with ending_in(seconds):
-                async with asyncio.timeout(seconds):
-                    output = await stage.run(draft, ports)
+            with Within(seconds):
+                output = await stage.run(draft, ports)
         except Exception as error:  # noqa: BLE001  # every failure has its row
             outcome.failed(error)
             stage.failed(draft, error)

@@ -7,20 +7,20 @@ judge by itself, from the bundle, the basis and the request: they repeat the sib
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from assent.catalog.v1.value_pb2 import DataCategory
 from assent.content.v1.content_service_pb2 import Rendered, RenderRequest, RenderResponse
 from assent.eligibility.v1.eligibility_service_pb2 import EvaluateResponse, ReserveResponse, Survivor
 from assent.events.v1.bank_pb2 import Identifier
 from assent.orchestration.v1 import orchestration_service_pb2 as pb
-from assent.profile.v1.profile_service_pb2 import GetViewResponse, ResolveSubjectResponse, ViewField
+from assent.profile.v1.profile_service_pb2 import GetViewResponse, ResolveSubjectResponse
 from assent.ranking.v1.ranking_service_pb2 import Placed, RankResponse
 from assent.signals.v1.signal_pb2 import SIGNAL_KIND_FRICTION
 from assent.signals.v1.signals_service_pb2 import GetActiveSignalsResponse
 from catalog.model import Action
 from orchestration_service.pipeline.draft import Draft
-from servicekit.basis import Basis
+from orchestration_service.pipeline.facts import facts_of
 from servicekit.errors import AssentError
 
 LONGEST_ID = 256
@@ -47,19 +47,15 @@ def check_subject(asked: Identifier, found: ResolveSubjectResponse) -> None:
 def check_view(draft: Draft, view: GetViewResponse) -> None:
     """Every field is of the bundle, for purposes whose pair with its category the basis allows."""
     assert draft.basis is not None
+    table, basis = draft.bundle.table, draft.basis
+    judged = set[tuple[str, tuple[str, ...]]]()
     for field in view.fields:
-        _must(_may_be_read(draft, field, draft.basis))
-
-
-def _may_be_read(draft: Draft, field: ViewField, basis: Basis) -> bool:
-    info = draft.bundle.table.get(field.attribute)
-    category = _CATEGORY.get(field.category, "")
-    return (
-        info is not None
-        and category in info.categories
-        and bool(field.purposes)
-        and all(basis.allows(purpose, category) for purpose in field.purposes)
-    )
+        info, category, purposes = table.get(field.attribute), _CATEGORY.get(field.category, ""), tuple(field.purposes)
+        if info is None or category not in info.categories or not purposes:
+            raise WrongAnswer
+        if (category, purposes) not in judged:
+            _must(all(basis.allows(purpose, category) for purpose in purposes))
+            judged.add((category, purposes))
 
 
 def check_signals(draft: Draft, signals: GetActiveSignalsResponse) -> None:
@@ -75,20 +71,22 @@ def check_signals(draft: Draft, signals: GetActiveSignalsResponse) -> None:
 def check_survivors(draft: Draft, evaluated: EvaluateResponse) -> None:
     """Every survivor is one that may be shown, where it may be shown."""
     _must(evaluated.bundle_digest == draft.active.digest)
-    _must(_differ(survivor.action for survivor in evaluated.survivors))
-    killed, sells, actions = frozenset(draft.active.killed_of("action")), may_sell(draft), draft.bundle.action
+    known, killed, sells = facts_of(draft.bundle), frozenset(draft.active.killed_of("action")), may_sell(draft)
+    actions, now_ms = draft.bundle.action, draft.now_ms
     wanted = {placement.id for placement in draft.request.placements}
-    purposes = {
-        purpose.id for purpose in draft.bundle.purposes if not purpose.needs_consent or draft.allows(purpose.id)
-    }
+    purposes = known.free.union(
+        purpose for purpose in (draft.basis.allowed if draft.basis else ()) if draft.allows(purpose)
+    )
+    seen = set[str]()
     for survivor in evaluated.survivors:
-        action = actions.get(survivor.action)
-        if action is None or action.id in killed or action.purpose not in purposes or (action.selling and not sells):
+        name, where = survivor.action, tuple(survivor.placements)
+        action = actions.get(name)
+        if action is None or name in killed or action.purpose not in purposes or (action.selling and not sells):
             raise WrongAnswer
-        where = survivor.placements
-        if not (where and wanted.issuperset(where) and set(where).issubset(action.placements)):
+        if name in seen or not (where and wanted.issuperset(where) and known.placements[name].issuperset(where)):
             raise WrongAnswer
-        _must(in_force(action, draft.now_ms))
+        _must(in_force(action, now_ms))
+        seen.add(name)
 
 
 def in_force(action: Action, now_ms: int) -> bool:
@@ -111,15 +109,18 @@ def may_sell(draft: Draft) -> bool:
 
 def check_slate(draft: Draft, ranked: RankResponse, may: Mapping[str, Survivor]) -> None:
     """Survivors only, each once, where it may appear, and no more than fit."""
-    for placed in (*ranked.slate, *ranked.reserves):
-        _must(placed.action in may and placed.placement in may[placed.action].placements)
-    _must(_differ(placed.action for placed in ranked.slate))
-    _must(_differ((placed.placement, placed.slot) for placed in ranked.slate))
-    _must(_fits(ranked.slate, {placement.id: draft.wanted(placement) for placement in draft.request.placements}))
+    slate = list(ranked.slate)
+    for placed in (*slate, *ranked.reserves):
+        survivor = may.get(placed.action)
+        if survivor is None or placed.placement not in survivor.placements:
+            raise WrongAnswer
+    _must(_differ([placed.action for placed in slate]))
+    _must(_differ([(placed.placement, placed.slot) for placed in slate]))
+    _must(_fits(slate, {placement.id: draft.wanted(placement) for placement in draft.request.placements}))
 
 
-def _differ(names: Iterable[object]) -> bool:
-    return max(Counter(names).values(), default=0) <= 1
+def _differ(names: Sequence[object]) -> bool:
+    return len(set(names)) == len(names)
 
 
 def _fits(slate: Iterable[Placed], room: Mapping[str, int]) -> bool:
@@ -129,21 +130,21 @@ def _fits(slate: Iterable[Placed], room: Mapping[str, int]) -> bool:
 def check_places(asked: Iterable[str], answer: ReserveResponse) -> None:
     """Each item is taken or refused, and no other."""
     taken, refused = [each.item for each in answer.accepted], [each.item for each in answer.refused]
-    _must(Counter(asked) == Counter(taken + refused))
+    _must(sorted(asked) == sorted(taken + refused))
 
 
 def check_words(draft: Draft, asked: RenderRequest, rendered: RenderResponse) -> None:
     """Words for what was asked, in treatments of that very action."""
     actions = {item.item: item.action for item in asked.items}
     _must(rendered.bundle_digest == draft.active.digest)
-    _must(_differ(item.item for item in rendered.items))
+    _must(_differ([item.item for item in rendered.items]))
     for item in rendered.items:
         _must(item.item in actions)
         _must(_is_treatment(draft, item, actions[item.item]))
 
 
 def _is_treatment(draft: Draft, item: Rendered, action: str) -> bool:
-    known = {t.id for t in draft.bundle.action[action].treatments if draft.request.channel in t.channels}
+    known = facts_of(draft.bundle).treatments[action, draft.request.channel]
     return item.treatment in known or (not item.treatment and bool(item.fallback))
 
 

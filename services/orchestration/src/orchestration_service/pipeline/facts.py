@@ -1,0 +1,42 @@
+"""What follows from a bundle alone and every decision asks for: worked out once per bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from catalog.expression import Expression
+from catalog.model import Bundle
+
+MOST: Final = 8
+_KNOWN: Final[dict[int, Facts]] = {}
+
+
+class Facts:
+    """Lookups over one bundle."""
+
+    __slots__ = ("audiences", "bundle", "free", "jurisdictions", "placements", "treatments")
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self.audiences: Mapping[str, Expression] = {
+            each.id: bundle.expression(each.audience) for each in bundle.experiments if each.audience is not None
+        }
+        self.free = frozenset(purpose.id for purpose in bundle.purposes if not purpose.needs_consent)
+        self.jurisdictions = sorted({pack.jurisdiction for pack in bundle.active_packs})
+        self.placements = {action.id: frozenset(action.placements) for action in bundle.actions}
+        self.treatments = {
+            (action.id, channel): frozenset(known.id for known in action.treatments if channel in known.channels)
+            for action in bundle.actions
+            for channel in bundle.channel
+        }
+
+
+def facts_of(bundle: Bundle) -> Facts:
+    """The facts of this very bundle: by identity, which holding it makes safe, since comparing bundles costs more than deciding."""
+    found = _KNOWN.get(id(bundle))
+    if found is None:
+        if len(_KNOWN) >= MOST:
+            _KNOWN.clear()
+        found = _KNOWN[id(bundle)] = Facts(bundle)
+    return found
