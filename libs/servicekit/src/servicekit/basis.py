@@ -207,11 +207,7 @@ class Verifier:
         self, signed: SignedBasis | None, *, now_us: int, subject: str, channel: str, purposes: Iterable[str] = ()
     ) -> Basis:
         """As the function `verify`; only the signature is remembered, everything else is looked at each time."""
-        basis = self._known.get(signed) if signed is not None else None
-        if basis is None or signed is None:
-            basis = self._remember(signed)
-        else:
-            self._known.move_to_end(signed)
+        basis = self.recorded(signed)
         _admit(
             basis,
             now_us=now_us,
@@ -224,9 +220,21 @@ class Verifier:
         self._epoch = max(self._epoch, basis.epoch)
         return basis
 
+    def verify_then(
+        self, signed: SignedBasis | None, *, now_us: int, subject: str, channel: str, purposes: Iterable[str] = ()
+    ) -> Basis:
+        """As the function `verify`: the same answer at any time, so whatever epoch was seen since does not matter."""
+        basis = self.recorded(signed)
+        _admit(basis, now_us=now_us, ledger=self._ledger, subject=subject, channel=channel, purposes=purposes, epoch=0)
+        return basis
+
     def recorded(self, signed: SignedBasis | None) -> Basis:
         """What a basis of another time says, once its signature holds: for records that are read again, never to act on."""
-        return _authentic(signed, self._keys)
+        basis = self._known.get(signed) if signed is not None else None
+        if basis is None or signed is None:
+            return self._remember(signed)
+        self._known.move_to_end(signed)
+        return basis
 
     def _remember(self, signed: SignedBasis | None) -> Basis:
         basis = _authentic(signed, self._keys)

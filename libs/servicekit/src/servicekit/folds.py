@@ -39,17 +39,17 @@ Apply = Callable[[int, int, Sequence[Fact]], Awaitable[None]]
 LoadPosition = Callable[[int], Awaitable[int]]
 """The sequence that the partition's state stands at; 0 when there is none."""
 
-AT_ONCE: Final = 8
-"""Partitions of one replica applied at the same time: what a connection pool can serve."""
-
 
 @dataclass(frozen=True, slots=True)
 class FoldSettings:
-    """How a fold works; seconds."""
+    """How a fold works; seconds. `at_once` partitions are applied at the same time: what a connection pool can serve, unless
+    the service lets them share transactions.
+    """
 
     batch: int = 256
     taken: int = 1024
     linger_s: float = 0.005
+    at_once: int = 8
     attempts: int = 8
     first_backoff_s: float = 0.05
     longest_backoff_s: float = 5
@@ -103,7 +103,10 @@ class Fold:
     settings: FoldSettings
     clock: Clock
     positions: dict[int, tuple[int, int]] = field(default_factory=dict)
-    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    slots: asyncio.Semaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.slots = asyncio.Semaphore(self.settings.at_once)
 
     async def run(self, held: Mapping[int, int], change: asyncio.Event) -> None:
         """Apply what comes until the set of partitions changes."""

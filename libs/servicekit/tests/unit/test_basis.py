@@ -221,6 +221,17 @@ def test_a_purpose_that_rests_on_two_grants_allows_the_categories_of_both():
     assert basis.pairs == {("offers", "behaviour"), ("offers", "holding")}
 
 
+def test_a_basis_is_judged_as_of_another_time_whatever_was_seen_since():
+    verifier = Verifier(KEYS, ledger="harbour")
+    then = {name: value for name, value in RIGHT.items() if name != "ledger"}
+    verifier.verify(signed_body(epoch=9), **then)
+
+    assert verifier.verify_then(SIGNED, **then).subject == "s1"
+    with pytest.raises(Forbidden) as refused:
+        verifier.verify_then(SIGNED, **{**then, "channel": "branch"})
+    assert refused.value.code == "BASIS_CHANNEL"
+
+
 def test_a_recorded_basis_is_read_long_after_its_end_and_only_with_its_signature():
     verifier = Verifier(KEYS, ledger="harbour")
 
