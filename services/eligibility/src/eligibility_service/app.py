@@ -16,7 +16,7 @@ from eligibility_service.store import PostgresContacts
 from eligibility_service.subscribers import subscriptions
 from servicekit import bundles, nats, postgres
 from servicekit.app import App, Servicer
-from servicekit.basis import ledger_id, public_keys
+from servicekit.basis import Verifier, ledger_id, public_keys
 from servicekit.clock import SystemClock
 from servicekit.vkeys import read_vkeys
 
@@ -32,8 +32,7 @@ async def build(settings: Settings) -> AsyncIterator[App]:
         ports = Ports(
             CompiledPolicies(catalog),
             contacts,
-            basis_keys=public_keys(read_vkeys(settings.basis_keys)),
-            ledger=ledger_id(settings.ledger),
+            verifier=Verifier(public_keys(read_vkeys(settings.basis_keys)), ledger=ledger_id(settings.ledger)),
             clock=SystemClock(),
         )
         yield App(

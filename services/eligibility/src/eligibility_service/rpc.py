@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from assent.consent.v1.basis_pb2 import SignedBasis as WireBasis
 from assent.eligibility.v1 import eligibility_service_pb2 as pb
 from assent.eligibility.v1.eligibility_service_pb2_grpc import EligibilityServiceServicer
@@ -15,7 +13,7 @@ from eligibility_service.border import counted, moment, text, texts
 from eligibility_service.domain.touching import CONTACT_CONTROL
 from eligibility_service.ports import Contacts, Policies
 from eligibility_service.translation import from_contact, from_evaluation, to_request
-from servicekit.basis import Basis, SignedBasis, Verifier, verify
+from servicekit.basis import Basis, SignedBasis, Verifier
 from servicekit.clock import Clock
 from servicekit.errors import Forbidden, Invalid
 
@@ -30,8 +28,7 @@ class Ports:
 
     policies: Policies
     contacts: Contacts
-    basis_keys: Mapping[str, Ed25519PublicKey]
-    ledger: str
+    verifier: Verifier
     clock: Clock
 
 
@@ -40,7 +37,6 @@ class EligibilityServicer(EligibilityServiceServicer):
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
-        self._verifier = Verifier(ports.basis_keys, ledger=ports.ledger)
 
     async def Evaluate(self, request: pb.EvaluateRequest, context: object) -> pb.EvaluateResponse:
         """Every candidate through every stage."""
@@ -93,12 +89,10 @@ class EligibilityServicer(EligibilityServiceServicer):
         """Categories by purpose at the request's own time: equal requests give equal answers, also years later in a replay."""
         if not request.HasField("basis"):
             return None
-        ports, subjects = self._ports, _subjects(request.subject_ids)
-        found = verify(
+        subjects = _subjects(request.subject_ids)
+        found = self._ports.verifier.verify_then(
             _signed(request.basis),
-            ports.basis_keys,
             now_us=moment(request.now_ms, "now_ms") * 1000,
-            ledger=ports.ledger,
             subject=subjects[0],
             channel=request.channel,
         )
@@ -107,7 +101,7 @@ class EligibilityServicer(EligibilityServiceServicer):
     def _may_look(self, request: pb.GetContactStateRequest) -> Sequence[str]:
         """The subjects, once a basis that is valid now allows contact control for all of them."""
         subjects = _subjects(request.subject_ids)
-        found = self._verifier.verify(
+        found = self._ports.verifier.verify(
             _signed(request.basis),
             now_us=self._ports.clock.now_us(),
             subject=subjects[0],

@@ -21,10 +21,11 @@ class PostgresContacts:
         self._pool = pool
 
     async def of(self, subject_ids: Collection[str], *, since_ms: int, now_ms: int) -> tuple[int, Sequence[Contact]]:
-        """What counts, and its version; the version is read first, so that it never promises more than was seen."""
+        """What counts, and its version: one statement, so that both are of one moment."""
         async with connection(self._pool) as reader:
-            version = await sql.version(reader, subject_ids=list(subject_ids))
-            return version, await _contacts(reader, subject_ids, since_ms, now_ms)
+            found = sql.versioned_contacts(reader, subject_ids=list(subject_ids), since_ms=since_ms, now_ms=now_ms)
+            rows = [row async for row in found]
+        return rows[0]["version"], [_contact(row) for row in rows if row["action"] is not None]
 
     async def add(self, outcome: Outcome) -> bool:
         """Remember an outcome, once."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from assent.catalog.v1.value_pb2 import IdSet
 from assent.catalog.v1.value_pb2 import Value as WireValue
@@ -11,7 +12,7 @@ from assent.profile.v1 import profile_service_pb2 as profile
 from assent.signals.v1.signal_pb2 import Signal, SignalKind
 from catalog.values import Missing, Value
 from eligibility_service.border import counted, known, moment, text
-from eligibility_service.domain.evaluation import Evaluation, Rejected
+from eligibility_service.domain.evaluation import Evaluation
 from eligibility_service.domain.reasons import Reason
 from eligibility_service.domain.request import ContactState, LiveSignal, Money, Pause, RawValue, Request, Seen, Used
 from servicekit.errors import Invalid
@@ -117,33 +118,36 @@ def from_contact(state: ContactState) -> pb.ContactState:
 
 def from_evaluation(digest: str, found: Evaluation) -> pb.EvaluateResponse:
     """An evaluation on the wire: equal evaluations give equal bytes."""
-    return pb.EvaluateResponse(
-        bundle_digest=digest,
-        survivors=[
-            pb.Survivor(action=s.action, placements=s.placements, needs_reservation=s.needs_reservation)
-            for s in found.survivors
-        ],
-        rejected=[_rejected(rejected) for rejected in found.rejected],
-        stage_counts=[pb.StageCount(stage=stage, removed=removed) for stage, removed in found.stage_counts],
-    )
+    response = pb.EvaluateResponse(bundle_digest=digest)
+    # Parts are made where they belong: messages of their own would be copied. Actions share most of their reasons.
+    for s in found.survivors:
+        response.survivors.add(action=s.action, placements=s.placements, needs_reservation=s.needs_reservation)
+    made: dict[int, dict[str, Any]] = {}
+    for each in found.rejected:
+        rejected = response.rejected.add(action=each.action, stage=each.stage)
+        for reason in each.reasons:
+            if id(reason) not in made:
+                made[id(reason)] = _reason(reason)
+            rejected.reasons.add(**made[id(reason)])
+    for stage, removed in found.stage_counts:
+        response.stage_counts.add(stage=stage, removed=removed)
+    return response
 
 
-def _rejected(rejected: Rejected) -> pb.Rejected:
-    return pb.Rejected(action=rejected.action, stage=rejected.stage, reasons=[_reason(r) for r in rejected.reasons])
-
-
-def _reason(reason: Reason) -> pb.Reason:
-    return pb.Reason(
-        stage=reason.stage,
-        rule=reason.rule,
-        code=reason.code,
-        attribute=reason.attribute,
-        seen=None if reason.seen is None or isinstance(reason.seen, Missing) else _wire(reason.seen),
-        needed=reason.needed,
-        missing=reason.missing,
-        disclose=reason.disclose,
-        text=reason.text,
-    )
+def _reason(reason: Reason) -> dict[str, Any]:
+    """What is not empty: most reasons leave half of it out."""
+    told = {
+        "stage": reason.stage,
+        "rule": reason.rule,
+        "code": reason.code,
+        "attribute": reason.attribute,
+        "seen": None if reason.seen is None or isinstance(reason.seen, Missing) else _wire(reason.seen),
+        "needed": reason.needed,
+        "missing": reason.missing,
+        "disclose": reason.disclose,
+        "text": reason.text,
+    }
+    return {name: value for name, value in told.items() if value}
 
 
 def _wire(value: Value) -> WireValue:

@@ -12,9 +12,23 @@ SELECT subject_id, forgotten FROM contact_subject WHERE subject_id = ANY (:subje
 -- Count a change of these subjects' contact state.
 UPDATE contact_subject SET version = version + 1 WHERE subject_id = ANY (:subject_ids::text []);
 
--- name: version(subject_ids)$
--- How often the contact state of these subjects changed.
-SELECT coalesce(sum(version), 0)::bigint FROM contact_subject WHERE subject_id = ANY (:subject_ids::text []);
+-- name: versioned_contacts(subject_ids, since_ms, now_ms)
+-- What counts, as in `contacts`, and in each row how often the contact state of these subjects changed; one row at least.
+SELECT met.version, counted.action, counted.grp, counted.issue, counted.channel, counted.class, counted.outcome, counted.at_ms
+FROM (
+    SELECT coalesce(sum(version), 0)::bigint AS version FROM contact_subject WHERE subject_id = ANY (:subject_ids::text [])
+) AS met
+LEFT JOIN (
+    SELECT e.action, e.grp, e.issue, e.channel, e.class, e.outcome, e.at_ms
+    FROM contact_event AS e
+    WHERE e.subject_id = ANY (:subject_ids::text []) AND e.at_ms > :since_ms
+        AND NOT EXISTS (SELECT 1 FROM contact_event AS later WHERE later.replaces = e.outcome_id)
+    UNION ALL
+    SELECT r.action, r.grp, r.issue, r.channel, r.class, 'reserved' AS outcome, r.at_ms
+    FROM reservation AS r
+    WHERE r.subject_id = ANY (:subject_ids::text []) AND r.state = 'live' AND r.expires_ms > :now_ms
+) AS counted ON true
+ORDER BY counted.at_ms, counted.action, counted.outcome;
 
 -- name: contacts(subject_ids, since_ms, now_ms)
 -- What counts: outcomes that nothing replaced, and reservations that still hold.
