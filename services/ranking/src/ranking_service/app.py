@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from typing import Final
 
 from assent.consent.v1.consent_service_pb2_grpc import ConsentServiceStub
 from assent.ranking.v1.ranking_service_pb2_grpc import add_RankingServiceServicer_to_server
@@ -15,14 +16,20 @@ from ranking_service.siblings import BundleSpecifications, LedgerConsent
 from ranking_service.snapshots import BucketPublication, following
 from ranking_service.store import PostgresLearner, PostgresSnapshots
 from ranking_service.subscribers import DECISIONS, OUTCOMES, Learning, subscriptions
-from servicekit import basis, bundles, folds, leases, nats, postgres
+from servicekit import bundles, folds, leases, nats, postgres
 from servicekit.app import App, Servicer, Task
 from servicekit.auth import ServiceIdentity
+from servicekit.basis import Verifier, ledger_id, public_keys
 from servicekit.clock import SystemClock
+from servicekit.folds import FoldSettings
 from servicekit.leases import Leases
 from servicekit.nats import Bus
+from servicekit.partitions import PARTITIONS
 from servicekit.postgres import Pool
 from servicekit.vkeys import read_vkeys
+
+GATHERED: Final = FoldSettings(linger_s=0.1, at_once=PARTITIONS)
+"""Decisions are gathered, to be committed together: nobody needs one before its outcomes, and an outcome that is faster waits."""
 
 
 @asynccontextmanager
@@ -41,8 +48,7 @@ async def build(settings: Settings) -> AsyncIterator[App]:
             learner=learning.learner,
             store=learning.store,
             publication=learning.publication,
-            basis_keys=learning.basis_keys,
-            ledger=learning.ledger,
+            verifier=learning.verifier,
             clock=learning.clock,
         )
         yield App(
@@ -62,8 +68,7 @@ def _learning(settings: Settings, pool: Pool, bus: Bus, specifications: BundleSp
         publication=BucketPublication(bus),
         specifications=specifications,
         consent=LedgerConsent(ConsentServiceStub(bus.channel("consent", identity=identity))),
-        basis_keys=basis.public_keys(read_vkeys(settings.basis_keys)),
-        ledger=basis.ledger_id(settings.ledger),
+        verifier=Verifier(public_keys(read_vkeys(settings.basis_keys)), ledger=ledger_id(settings.ledger)),
         clock=SystemClock(),
     )
 
@@ -73,7 +78,11 @@ def _folds(bus: Bus, held: Leases, learning: Learning) -> dict[str, Task]:
     fold = partial(folds.fold, bus, held)
     return {
         "decisions": partial(
-            fold, DECISIONS, apply=learning.apply_decisions, load_position=learning.decisions_position
+            fold,
+            DECISIONS,
+            apply=learning.apply_decisions,
+            load_position=learning.decisions_position,
+            settings=GATHERED,
         ),
         "outcomes": partial(fold, OUTCOMES, apply=learning.apply_outcomes, load_position=learning.outcomes_position),
     }

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
-
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from assent.catalog.v1.value_pb2 import Attribute
 from assent.catalog.v1.value_pb2 import Value as WireValue
@@ -14,8 +11,8 @@ from assent.ranking.v1.ranking_service_pb2 import RankRequest
 from assent.signals.v1.signal_pb2 import Signal
 from ranking_service.domain.query import Candidate, Query
 from ranking_service.domain.specification import Specification, Value
-from servicekit.basis import SignedBasis, verify
-from servicekit.errors import Exhausted, Forbidden, Invalid
+from servicekit.basis import SignedBasis, Verifier
+from servicekit.errors import Exhausted, Invalid
 
 MOST_CANDIDATES: Final = 1000
 MOST_PLACEMENTS: Final = 64
@@ -57,13 +54,17 @@ def check_names(asked: Query, specification: Specification) -> None:
         raise _unknown("placements")
 
 
-def allowed_by(request: RankRequest, keys: Mapping[str, Ed25519PublicKey], ledger: str) -> Mapping[str, frozenset[str]]:
-    """Categories by purpose; nothing without a basis. Raises Forbidden BASIS_* for one that does not hold at `now_ms`."""
+def allowed_by(request: RankRequest, verifier: Verifier) -> Mapping[str, frozenset[str]]:
+    """Categories by purpose; nothing without a basis. Raises Forbidden BASIS_* for one that does not hold at `now_ms`.
+
+    A ranking is told no subject, so it takes the basis's own.
+    """
     if not request.HasField("basis"):
         return {}
     signed = SignedBasis(request.basis.body, request.basis.key_id, request.basis.signature)
+    subject = verifier.recorded(signed).subject
     now_us = request.now_ms * 1000
-    return verify(signed, keys, now_us=now_us, ledger=ledger, subject=_subject(signed), channel=request.channel).allowed
+    return verifier.verify_then(signed, now_us=now_us, subject=subject, channel=request.channel).allowed
 
 
 def text(value: str, field: str) -> str:
@@ -71,14 +72,6 @@ def text(value: str, field: str) -> str:
     if not value or len(value) > LONGEST or not value.isprintable():
         raise Invalid(f"1 to {LONGEST} printable characters.", reason="BAD_TEXT", field=field)
     return value
-
-
-def _subject(signed: SignedBasis) -> str:
-    """Whom the basis is about: a ranking is told no subject, so it takes the basis's own."""
-    try:
-        return str(json.loads(signed.body)["subject"])
-    except (ValueError, KeyError, TypeError):
-        raise Forbidden("The consent basis cannot be read.", reason="BASIS_SIGNATURE") from None
 
 
 def _candidates(request: RankRequest) -> tuple[Candidate, ...]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from google.protobuf.message import DecodeError
 
 from assent.events.v1.decision_pb2 import DecisionRecorded
@@ -13,7 +11,7 @@ from assent.events.v1.outcome_pb2 import OutcomeRecorded, OutcomeType
 from assent.orchestration.v1.record_pb2 import DecisionRecord
 from ranking_service.domain.learning import Decision, Item, ItemOutcome, Outcome, may_learn
 from ranking_service.domain.specification import Specification
-from servicekit.basis import Basis, SignedBasis, verify
+from servicekit.basis import Basis, SignedBasis, Verifier
 from servicekit.errors import Forbidden, Invalid
 
 FORMAT: Final = 1
@@ -38,17 +36,12 @@ def record_of(recorded: DecisionRecorded) -> DecisionRecord:
     return record
 
 
-def basis_of(record: DecisionRecord, keys: Mapping[str, Ed25519PublicKey], ledger: str) -> Basis | None:
+def basis_of(record: DecisionRecord, verifier: Verifier) -> Basis | None:
     """What was allowed when the decision was made: verified as it was then, because a basis lives for seconds."""
     signed = SignedBasis(record.basis.body, record.basis.key_id, record.basis.signature)
     try:
-        return verify(
-            signed,
-            keys,
-            now_us=record.now_ms * 1000,
-            ledger=ledger,
-            subject=record.subject_id,
-            channel=record.request.channel,
+        return verifier.verify_then(
+            signed, now_us=record.now_ms * 1000, subject=record.subject_id, channel=record.request.channel
         )
     except Forbidden:
         return None

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from assent.ranking.v1 import ranking_service_pb2 as pb
 from assent.ranking.v1.ranking_service_pb2_grpc import RankingServiceServicer
 from ranking_service import handlers, questions
 from ranking_service.domain.counts import NOTHING, Count, plus
-from ranking_service.domain.query import Placed, Score
 from ranking_service.domain.snapshot import Snapshot
 from ranking_service.ports import Learner, Publication, Snapshots, SnapshotStore, Specifications
+from servicekit.basis import Verifier
 from servicekit.clock import Clock
 
 
@@ -26,8 +24,7 @@ class Ports:
     learner: Learner
     store: SnapshotStore
     publication: Publication
-    basis_keys: Mapping[str, Ed25519PublicKey]
-    ledger: str
+    verifier: Verifier
     clock: Clock
 
 
@@ -41,7 +38,7 @@ class RankingServicer(RankingServiceServicer):
     async def Rank(self, request: pb.RankRequest, context: object) -> pb.RankResponse:
         """Order and place."""
         ports = self._ports
-        asked = questions.query(request, questions.allowed_by(request, ports.basis_keys, ports.ledger))
+        asked = questions.query(request, questions.allowed_by(request, ports.verifier))
         questions.check_names(asked, await ports.specifications.get(request.bundle_digest))
         answer = await handlers.rank_candidates(
             asked,
@@ -77,15 +74,17 @@ class RankingServicer(RankingServiceServicer):
 def rank_response(answer: handlers.Answer) -> pb.RankResponse:
     """A ranking on the wire."""
     ranked, snapshot = answer
-    return pb.RankResponse(
-        snapshot_version=snapshot.version,
-        snapshot_digest=snapshot.digest,
-        arm=ranked.arm,
-        slate=[_placed(each) for each in ranked.slate],
-        reserves=[_placed(each) for each in ranked.reserves],
-        scores=[_score(each, place) for place, each in enumerate(ranked.scores, start=1)],
-        flags=ranked.flags,
+    response = pb.RankResponse(
+        snapshot_version=snapshot.version, snapshot_digest=snapshot.digest, arm=ranked.arm, flags=ranked.flags
     )
+    # Parts are made where they belong: messages of their own would be copied.
+    for placed in ranked.slate:
+        response.slate.add(**placed._asdict())
+    for placed in ranked.reserves:
+        response.reserves.add(**placed._asdict())
+    for place, score in enumerate(ranked.scores, start=1):
+        response.scores.add(rank=place, **score._asdict())
+    return response
 
 
 def counts(snapshot: Snapshot) -> Iterator[pb.ModelCount]:
@@ -96,22 +95,3 @@ def counts(snapshot: Snapshot) -> Iterator[pb.ModelCount]:
     rows = [(model, action, "", count) for (model, action), count in totals.items()]
     for model, action, channel, count in sorted([*rows, *((*key, count) for key, count in snapshot.counts.items())]):
         yield pb.ModelCount(model=model, action=action, context=channel, trials=count.trials, positives=count.positives)
-
-
-def _placed(placed: Placed) -> pb.Placed:
-    return pb.Placed(placement=placed.placement, slot=placed.slot, action=placed.action)
-
-
-def _score(score: Score, place: int) -> pb.Score:
-    return pb.Score(
-        action=score.action,
-        propensity=score.propensity,
-        context_weight=score.context_weight,
-        value=score.value,
-        lever=score.lever,
-        priority=score.priority,
-        rank=place,
-        flags=score.flags,
-        noiseless=score.noiseless,
-        evidence=score.evidence,
-    )

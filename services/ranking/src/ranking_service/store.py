@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
+from typing import NamedTuple
 
 from ranking_service.domain.learning import Decision, ItemOutcome
 from ranking_service.domain.snapshot import Snapshot, parse
@@ -13,19 +15,31 @@ from ranking_service.transactions import (
     learn_decisions,
     learn_outcomes,
     move,
+    move_all,
     raise_barrier,
     remove,
     rows_of,
     sql,
 )
+from servicekit.grouping import Grouped
+from servicekit.partitions import PARTITIONS
 from servicekit.postgres import Pool, connection, transaction
 
 
+class Lot(NamedTuple):
+    """Decisions of one partition, and where it stands with them."""
+
+    decisions: Sequence[Decision]
+    at: Position
+    now_ms: int
+
+
 class PostgresLearner:
-    """The learner's ledger."""
+    """The learner's ledger. Decisions of several partitions that come at the same time share a transaction."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self._lots = Grouped(self._learn_lots, most=PARTITIONS)
 
     async def position(self, stream: str, partition: int) -> int:
         """The last folded sequence; 0 before the first."""
@@ -35,10 +49,21 @@ class PostgresLearner:
 
     async def learn_decisions(self, decisions: Sequence[Decision], at: Position | None, now_ms: int) -> None:
         """Keep what may be learned of these decisions."""
+        if at is not None:
+            await self._lots.add(Lot(decisions, at, now_ms))
+            return
         async with transaction(self._pool) as tx:
             await rows_of(sql.share_learning(tx))
             await learn_decisions(tx, decisions, now_ms)
-            await move(tx, at)
+
+    async def _learn_lots(self, lots: Sequence[Lot]) -> None:
+        """Learn from all these lots. Raises Fenced when a newer lease has the partition of any: each is then tried alone."""
+        async with transaction(self._pool) as tx:
+            await rows_of(sql.share_learning(tx))
+            await move_all(tx, [lot.at for lot in lots])
+            decisions = list(chain.from_iterable(lot.decisions for lot in lots))
+            if decisions:
+                await learn_decisions(tx, decisions, max(lot.now_ms for lot in lots))
 
     async def learn_outcomes(self, outcomes: Sequence[ItemOutcome], at: Position | None, now_ms: int) -> None:
         """Learn from these outcomes, or park them."""

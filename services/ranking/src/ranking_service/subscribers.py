@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Final
-
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from assent.events.v1.consent_pb2 import LedgerChange
 from assent.events.v1.envelope_pb2 import Envelope
@@ -18,6 +17,7 @@ from ranking_service.domain.learning import KEEP_MS, Decision, may_learn
 from ranking_service.ports import Consent, Learner, Position, Publication, SnapshotStore, Specifications
 from ranking_service.records import basis_of, decision_of, outcome_of, record_of
 from servicekit.app import Subscription
+from servicekit.basis import Verifier
 from servicekit.clock import Clock
 from servicekit.errors import AssentError
 from servicekit.folds import Fact
@@ -27,6 +27,10 @@ logger = logging.getLogger(__name__)
 DECISIONS: Final = "DECISIONS"
 OUTCOMES: Final = "OUTCOMES"
 TICK_S: Final = 0.25
+"""How often is built while outcomes come, and for `LATELY` ticks after."""
+IDLE_S: Final = 1.0
+"""How long is waited for outcomes that this replica folds, before looking for those that others folded."""
+LATELY: Final = 8
 TIDY_EVERY_S: Final = 3600.0
 
 
@@ -39,9 +43,9 @@ class Learning:
     publication: Publication
     specifications: Specifications
     consent: Consent
-    basis_keys: Mapping[str, Ed25519PublicKey]
-    ledger: str
+    verifier: Verifier
     clock: Clock
+    learned: asyncio.Event = field(default_factory=asyncio.Event)
 
     def now_ms(self) -> int:
         """Now."""
@@ -67,6 +71,7 @@ class Learning:
         outcomes = [outcome_of(each.outcome_recorded) for _, each, _ in facts if each.HasField("outcome_recorded")]
         at = Position(OUTCOMES, partition, facts[-1][0], epoch)
         await self.learner.learn_outcomes(outcomes, at, self.now_ms())
+        self.learned.set()
 
     async def narrowed(self, envelope: Envelope) -> None:
         """A choice was narrowed."""
@@ -97,7 +102,7 @@ class Learning:
     async def build(self) -> None:
         """Build and publish what is due, for ever."""
         loop = asyncio.get_running_loop()
-        tidy_at = loop.time()
+        tidy_at, quick = loop.time(), LATELY
         while True:
             try:
                 await handlers.build_snapshot(self.now_ms(), store=self.store, publication=self.publication)
@@ -106,10 +111,22 @@ class Learning:
                     tidy_at = loop.time() + TIDY_EVERY_S
             except AssentError as error:
                 logger.warning("building waits", extra={"reason": error.code})
-            await asyncio.sleep(TICK_S)
+            quick = await self._rest(quick)
+
+    async def _rest(self, quick: int) -> int:
+        """Wait until something may be due; how many of the next rests are short, because outcomes came lately."""
+        await asyncio.sleep(TICK_S)
+        if not quick:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(IDLE_S):
+                    await self.learned.wait()
+        if not self.learned.is_set():
+            return max(0, quick - 1)
+        self.learned.clear()
+        return LATELY
 
     async def _decision(self, record: DecisionRecord) -> Decision:
-        basis = basis_of(record, self.basis_keys, self.ledger)
+        basis = basis_of(record, self.verifier)
         if basis is None or not may_learn(basis.allowed):
             return decision_of(record, basis, None)
         return decision_of(record, basis, await self.specifications.get(record.bundle_digest))

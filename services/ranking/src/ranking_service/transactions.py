@@ -7,12 +7,13 @@ so that a decision and its outcomes, which arrive on two streams, find each othe
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import chain
 from typing import Any, Final
 
 from ranking_service.domain.counts import NOTHING, Count, Counts, Key, is_due, merged
-from ranking_service.domain.learning import Decision, ItemOutcome, Label, Learned, Outcome, change, label
+from ranking_service.domain.learning import Decision, Item, ItemOutcome, Label, Learned, Outcome, change, label
 from ranking_service.domain.snapshot import Snapshot, parse
 from ranking_service.domain.specification import Attribution
 from ranking_service.ports import Position
@@ -30,16 +31,44 @@ ItemKey = tuple[str, str]
 
 
 async def learn_decisions(tx: Connection, decisions: Sequence[Decision], now_ms: int) -> None:
-    """Open or close each decision that was not known, then learn from the outcomes that waited for it."""
+    """Open or close each decision that was not known, then learn from the outcomes that waited for it.
+
+    Whoever unlearns waits for us, so barriers hold until we commit. Usually nothing is known of a decision, and nothing waits for it.
+    """
     batch = {decision.id: decision for decision in decisions}
-    awaited = await _awaited(tx, [(each.id, each.subject_id, each.channel) for each in batch.values()], now_ms)
     barriers = await rows_of(sql.barriers(tx, subjects=sorted({each.subject_id for each in batch.values()})))
-    fresh = [batch[decision_id] for decision_id in awaited]
-    open_ = [each for each in fresh if each.items and not any(_stops(barrier, each) for barrier in barriers)]
-    closed = sorted({each.id for each in fresh} - {each.id for each in open_})
-    await sql.close_decisions(tx, decisions=closed)
-    await sql.remove_outcomes(tx, decisions=closed)
-    await _open(tx, open_)
+    open_ = {each.id for each in batch.values() if each.items and not any(_stops(found, each) for found in barriers)}
+    added = {row["decision_id"] for row in await rows_of(sql.add_decisions(tx, **_opened(batch, open_, now_ms)))}
+    await _add_items(tx, [batch[name] for name in sorted(added & open_)])
+    await _settle_known(tx, {name: each for name, each in batch.items() if name not in added}, open_)
+
+
+def _opened(batch: Mapping[str, Decision], open_: AbstractSet[str], now_ms: int) -> dict[str, Any]:
+    """The rows of decisions of which nothing is known, in the one order in which everybody locks them."""
+    rows = [batch[name] for name in sorted(batch)]
+    learnable = [each if each.id in open_ else None for each in rows]
+    return {
+        "decisions": [each.id for each in rows],
+        "states": ["LEARNABLE" if each else "CLOSED" for each in learnable],
+        "subjects": [each and each.subject_id for each in learnable],
+        "channels": [each and each.channel for each in learnable],
+        "arms": [each and each.arm for each in learnable],
+        "versions": [each and each.snapshot_version for each in learnable],
+        "known_ms": now_ms,
+    }
+
+
+async def _settle_known(tx: Connection, known: Mapping[str, Decision], open_: AbstractSet[str]) -> None:
+    """Open or close those of these decisions that only outcomes knew so far."""
+    if not known:
+        return
+    states = await rows_of(sql.lock_decisions(tx, decisions=sorted(known)))
+    awaited = [row["decision_id"] for row in states if row["state"] == "AWAITED"]
+    closed = [name for name in awaited if name not in open_]
+    if closed:
+        await sql.close_decisions(tx, decisions=closed)
+        await sql.remove_outcomes(tx, decisions=closed)
+    await _open(tx, [known[name] for name in awaited if name in open_])
 
 
 async def learn_outcomes(tx: Connection, outcomes: Sequence[ItemOutcome], now_ms: int) -> None:
@@ -102,8 +131,9 @@ def _stops(barrier: Any, decision: Decision) -> bool:
 
 
 async def _open(tx: Connection, decisions: Sequence[Decision]) -> None:
+    if not decisions:
+        return
     ids = [each.id for each in decisions]
-    items = list(chain.from_iterable(each.items for each in decisions))
     await sql.open_decisions(
         tx,
         decisions=ids,
@@ -112,6 +142,16 @@ async def _open(tx: Connection, decisions: Sequence[Decision]) -> None:
         arms=[each.arm for each in decisions],
         versions=[each.snapshot_version for each in decisions],
     )
+    items = await _add_items(tx, decisions)
+    await sql.drop_strangers(tx, decisions=ids)
+    await _relabel(tx, {(item.decision_id, item.action) for item in items})
+
+
+async def _add_items(tx: Connection, decisions: Sequence[Decision]) -> Sequence[Item]:
+    """Keep what was placed."""
+    items = list(chain.from_iterable(each.items for each in decisions))
+    if not items:
+        return items
     await sql.add_items(
         tx,
         decisions=[item.decision_id for item in items],
@@ -123,12 +163,13 @@ async def _open(tx: Connection, decisions: Sequence[Decision]) -> None:
         kinds=[item.attribution.positive for item in items],
         windows=[item.attribution.window_ms for item in items],
     )
-    await sql.drop_strangers(tx, decisions=ids)
-    await _relabel(tx, {(item.decision_id, item.action) for item in items})
+    return items
 
 
 async def _relabel(tx: Connection, touched: set[ItemKey]) -> None:
     """Let each item add what its outcomes teach now, instead of what it added before."""
+    if not touched:
+        return
     keys = sorted(touched)
     names = {"decisions": [key[0] for key in keys], "actions": [key[1] for key in keys]}
     known: defaultdict[ItemKey, list[Outcome]] = defaultdict(list)
@@ -141,7 +182,8 @@ async def _relabel(tx: Connection, touched: set[ItemKey]) -> None:
         after = label(known[row["decision_id"], row["action"]], Attribution(row["positive_kind"], row["window_ms"]))
         if after != _label(row):
             changed.append((row, after))
-    await _write_labels(tx, changed)
+    if changed:
+        await _write_labels(tx, changed)
     await _add_deltas(tx, chain.from_iterable(change(_key(row), _label(row), after) for row, after in changed))
 
 
@@ -191,6 +233,22 @@ async def move(tx: Connection, at: Position | None) -> None:
         return
     moved = await sql.move_position(tx, stream=at.stream, partition=at.partition, seq=at.sequence, epoch=at.epoch)
     if moved != "INSERT 0 1":
+        raise Fenced
+
+
+async def move_all(tx: Connection, places: Sequence[Position]) -> None:
+    """These partitions are folded up to there, locked in one order; raises Fenced when a newer lease was at work in any."""
+    ordered = sorted(places, key=lambda at: at.partition)
+    moved = await rows_of(
+        sql.move_positions(
+            tx,
+            streams=[at.stream for at in ordered],
+            partitions=[at.partition for at in ordered],
+            seqs=[at.sequence for at in ordered],
+            epochs=[at.epoch for at in ordered],
+        )
+    )
+    if len(moved) < len(ordered):
         raise Fenced
 
 

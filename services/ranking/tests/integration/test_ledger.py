@@ -255,3 +255,20 @@ async def test_unlearning_leaves_the_bytes_of_a_state_that_never_learned(databas
             digests.append((snapshot.digest, state_digest(snapshot.counts)))
 
     assert digests[0] == digests[1]
+
+
+async def test_partitions_that_share_a_transaction_are_fenced_one_by_one(postgres_learner, make):
+    learner = postgres_learner
+    await learner.learn_decisions([], Position("DECISIONS", 1, 5, 9), 1)
+
+    old, new = await asyncio.gather(
+        learner.learn_decisions([make.decision("lost")], Position("DECISIONS", 1, 6, 8), 1),
+        learner.learn_decisions([make.decision("kept")], Position("DECISIONS", 2, 7, 1), 1),
+        return_exceptions=True,
+    )
+    await learn(learner, make.outcome("i", "lost"), make.outcome("j", "kept"))
+
+    assert isinstance(old, Fenced)
+    assert new is None
+    assert [await learner.position("DECISIONS", partition) for partition in (1, 2)] == [5, 7]
+    assert await learner.counts() == {KEY: Count(1, 0)}

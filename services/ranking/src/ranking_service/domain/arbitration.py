@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final
 
 from servicekit.errors import Invalid
@@ -28,6 +29,11 @@ def priority(propensity: float, value: float, context_weight: float, lever: floa
 
 def factor(percents: Iterable[Decimal | int]) -> float:
     """`1 + sum / 100` for a lever or a context weight: 55 gives 1.55. Raises Invalid outside of [0, 10]."""
+    return _factor(tuple(percents))
+
+
+@lru_cache(maxsize=4096)
+def _factor(percents: tuple[Decimal | int, ...]) -> float:
     exact = 1 + Fraction(sum(map(Fraction, percents), Fraction(0)), 100)
     if not 0 <= exact <= HIGHEST_FACTOR:
         raise Invalid("A lever or context weight is between 0 and 10.", reason="FACTOR_OUT_OF_RANGE")

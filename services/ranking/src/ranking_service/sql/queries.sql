@@ -14,6 +14,17 @@ FROM unnest(:decisions::text [], :subjects::text [], :channels::text []) AS note
 ORDER BY decision_id
 ON CONFLICT DO NOTHING;
 
+-- name: add_decisions(decisions, states, subjects, channels, arms, versions, known_ms)
+-- Open or close decisions of which nothing is known; gives back which these are. A row that somebody else is just writing is waited for.
+INSERT INTO learner_decision (decision_id, state, subject_id, channel, known_ms, arm, snapshot_version)
+SELECT decision_id, state, subject_id, channel, :known_ms::bigint, arm, version
+FROM unnest(
+    :decisions::text [], :states::text [], :subjects::text [], :channels::text [], :arms::text [], :versions::bigint []
+) AS new (decision_id, state, subject_id, channel, arm, version)
+ORDER BY decision_id
+ON CONFLICT DO NOTHING
+RETURNING decision_id;
+
 -- name: lock_decisions(decisions)
 -- The states of these decisions, which stay what they are until we commit.
 SELECT decision_id, state FROM learner_decision WHERE decision_id = ANY(:decisions::text []) ORDER BY decision_id FOR UPDATE;
@@ -138,6 +149,14 @@ SELECT seq, epoch FROM learner_position WHERE stream = :stream AND partition = :
 INSERT INTO learner_position (stream, partition, seq, epoch) VALUES (:stream, :partition, :seq, :epoch)
 ON CONFLICT (stream, partition) DO UPDATE SET seq = greatest(learner_position.seq, excluded.seq), epoch = excluded.epoch
 WHERE learner_position.epoch <= excluded.epoch;
+
+-- name: move_positions(streams, partitions, seqs, epochs)
+-- Partitions are folded up to there; gives back those that no newer lease has.
+INSERT INTO learner_position (stream, partition, seq, epoch)
+SELECT * FROM unnest(:streams::text [], :partitions::integer [], :seqs::bigint [], :epochs::bigint [])
+ON CONFLICT (stream, partition) DO UPDATE SET seq = greatest(learner_position.seq, excluded.seq), epoch = excluded.epoch
+WHERE learner_position.epoch <= excluded.epoch
+RETURNING partition;
 
 -- name: try_to_build()$
 -- Become the one builder of this transaction; false while another is at work.
