@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncContextDecorator, asynccontextmanager
 from typing import Any, Literal, TypeAlias
 from urllib.parse import unquote, urlsplit
 
@@ -50,6 +50,7 @@ UNSTORABLE = (
     asyncpg.UntranslatableCharacterError,  # the same in JSON
     asyncpg.NumericValueOutOfRangeError,
 )
+DRIVER = (*AWAY, *FIRST_WINS, asyncpg.DataError, asyncpg.InterfaceError)
 
 
 class Stateless(asyncpg.Connection):
@@ -155,11 +156,29 @@ def is_lost(connection: Connection) -> bool:
         return True
 
 
-@asynccontextmanager
-async def connection(pool: Pool) -> AsyncIterator[Connection]:
+class connection:  # noqa: N801  a context, used like a function; a class since every read pays for it
     """A connection for reads that need no transaction. Raises as `translated`."""
-    async with translated(), pool.acquire(timeout=CONNECT_S) as borrowed:
-        yield borrowed
+
+    __slots__ = ("_borrowed", "_pool")
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def __aenter__(self) -> Connection:
+        try:
+            self._borrowed = await self._pool.acquire(timeout=CONNECT_S)
+        except DRIVER as error:
+            _translate(error)
+            raise
+        return self._borrowed
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        try:
+            await self._pool.release(self._borrowed)
+        except DRIVER as failed:
+            _translate(failed)
+            raise
+        _translate(error)
 
 
 @asynccontextmanager
@@ -185,20 +204,26 @@ async def transaction(
         yield borrowed
 
 
-@asynccontextmanager
-async def translated() -> AsyncIterator[None]:
+class translated(AsyncContextDecorator):  # noqa: N801  as `connection`
     """Turn driver errors into ours, as a context or as a decorator of an async function: `@translated()`.
 
     Server away, full, slow or read-only: Unavailable. Serialization, deadlock, unique or exclusion violation: Conflict.
     A zero byte in a text, or a number that no column holds: Invalid, whoever let it through. Everything else is a bug and stays what it is.
     """
-    try:
-        yield
-    except (*AWAY, *FIRST_WINS, asyncpg.DataError, asyncpg.InterfaceError) as error:
+
+    async def __aenter__(self) -> None:
+        """Nothing to do."""
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        _translate(error)
+
+
+def _translate(error: BaseException | None) -> None:
+    """Raise ours for a driver's error, unless it is a bug."""
+    if isinstance(error, DRIVER):
         ours = _ours(error)
-        if ours is None:
-            raise
-        raise ours from error
+        if ours is not None:
+            raise ours from error
 
 
 def _ours(error: Exception) -> AssentError | None:

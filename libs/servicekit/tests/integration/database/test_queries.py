@@ -16,6 +16,18 @@ async def test_a_named_query_runs_with_named_parameters(pool, sample):
     assert note in [row["id"] async for row in sql.notes(pool)]
 
 
+async def test_rows_come_as_a_list_or_one_by_one(pool, sample):
+    sql = queries.load(sample)
+    await sql.add_note(pool, id=unique("note"), body={})
+
+    assert await sql.notes(pool) == [row async for row in sql.notes(pool)] != []
+
+
+async def test_a_parameter_that_is_missing_is_an_error(pool, sample):
+    with pytest.raises(KeyError, match="body"):
+        await queries.load(sample).add_note(pool, id=unique("note"))
+
+
 async def test_every_query_of_the_sample_prepares(sample_database):
     await assert_queries_prepare(sample_database)
 
