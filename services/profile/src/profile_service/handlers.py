@@ -5,8 +5,8 @@ from __future__ import annotations
 import enum
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, replace
+from typing import NamedTuple, cast
 
 from assent.events.v1.bank_pb2 import BankEvent, BankEventRecorded
 from assent.events.v1.envelope_pb2 import Envelope
@@ -14,11 +14,10 @@ from profile_service import bank_events
 from profile_service.catalogue import Plan
 from profile_service.domain import identity
 from profile_service.domain.facts import event_key
-from profile_service.domain.features import Reading
 from profile_service.domain.fold import Row, segment_of, union
 from profile_service.domain.history import History, history
 from profile_service.domain.identity import Known
-from profile_service.domain.view import Declared, View, remembered, view
+from profile_service.domain.view import Declared, View, holds, remembered, view
 from profile_service.hashing import Hasher
 from profile_service.ports import Catalog, Directory, Held, Journal, Ledger, Members, Note, Profiles, Publisher
 from servicekit.basis import SignedBasis, Verifier
@@ -157,13 +156,13 @@ async def resolve_subject(
     identifier: Known, *, create: bool, directory: Directory, new_id: NewId, clock: Clock
 ) -> tuple[Members, bool]:
     """Whom an identifier stands for, and whether it was created for this. NotFound for an unknown or shared one."""
-    known = (await directory.find([identifier]))[0]
-    created = known.subject is None and create and identifier.type != "subject_id"
+    who, shared = await directory.resolve(identifier)
+    created = who is None and create and identifier.type != "subject_id"
     if created:
-        known = (await find_or_create([identifier], directory, new_id=new_id, clock=clock))[identifier]
-    if known.shared:
+        await find_or_create([identifier], directory, new_id=new_id, clock=clock)
+        who, shared = await directory.resolve(identifier)
+    if shared:
         raise NotFound("The identifier belongs to several people.", reason="SHARED_IDENTIFIER", field="identifier")
-    who = await directory.members(known.subject) if known.subject else None
     if who is None:
         raise NotFound("The identifier points to nobody.", reason="UNKNOWN_IDENTIFIER", field="identifier")
     return who, created
@@ -218,16 +217,32 @@ async def get_view(asked: Asked, *, verifier: Verifier, profiles: Profiles, cata
     now_us = clock.now_us()
     basis = verifier.verify(asked.basis, now_us=now_us, subject=asked.subject, channel=asked.channel)
     plan = await catalog.plan(asked.bundle_digest)
-    fields = chosen(plan, asked.attributes)
     now_ms = asked.now_ms or now_us // 1000
     held = await profiles.held(asked.subject, segment_of(now_ms - HORIZON_DAYS * _DAY_MS), segment_of(now_ms))
-    known = read(held, basis.members)
-    plan.prepare(known)
+    known, position = read(held, basis.members), held.who.position if held else 0
+    last = known.memo.get(Shown)
+    if last is None or not last.serves(plan, asked.attributes, basis.allowed, now_ms):
+        fields = chosen(plan, asked.attributes)
+        plan.prepare(known)
+        made = view(fields, lambda field: remembered(field, known, now_ms), basis.allowed, now_ms=now_ms, position=0)
+        last = Shown(plan, tuple(asked.attributes), basis.allowed, holds(known, made, fields, now_ms), made)
+        known.memo[Shown] = last
+    return replace(last.view, position=position)
 
-    def reading(field: Declared) -> Reading | None:
-        return remembered(field, known, now_ms)
 
-    return view(fields, reading, basis.allowed, now_ms=now_ms, position=held.who.position if held else 0)
+class Shown(NamedTuple):
+    """The view of a history that was shown last, and what it is a function of."""
+
+    plan: Plan
+    attributes: tuple[str, ...]
+    allowed: Mapping[str, frozenset[str]]
+    holds: range
+    view: View
+
+    def serves(self, plan: Plan, attributes: Sequence[str], allowed: Mapping[str, frozenset[str]], now_ms: int) -> bool:
+        """Whether the same would come out."""
+        same = self.plan is plan and now_ms in self.holds and self.attributes == tuple(attributes)
+        return same and self.allowed == allowed
 
 
 def chosen(plan: Plan, attributes: Sequence[str]) -> list[Declared]:

@@ -39,6 +39,10 @@ class Directory(Protocol):
         """The same identifiers in the same order, with the subject that answers and whether they are shared."""
         ...
 
+    async def resolve(self, identifier: Known) -> tuple[Members | None, bool]:
+        """Whom an identifier stands for, None when that is nobody, and whether it is shared."""
+        ...
+
     async def create(self, wanted: Mapping[Known, str], *, now_us: int) -> None:
         """Give unknown identifiers new subjects of these ids; whoever was first wins."""
         ...

@@ -194,12 +194,16 @@ def _basis(request: pb.GetViewRequest) -> SignedBasis | None:
 
 
 def view_message(found: View) -> pb.GetViewResponse:
-    """The view as the contract has it."""
-    return pb.GetViewResponse(
-        fields=[_field(one) for one in found.given],
-        withheld=[pb.Withheld(attribute=name, reason=_WITHHELD[reason]) for name, reason in found.withheld],
-        position=found.position,
-    )
+    """The view as the contract has it; its fields are written once."""
+    written = found.memo.get(pb.GetViewResponse)
+    if written is None:
+        written = found.memo[pb.GetViewResponse] = pb.GetViewResponse(
+            fields=[_field(one) for one in found.given],
+            withheld=[pb.Withheld(attribute=name, reason=_WITHHELD[reason]) for name, reason in found.withheld],
+        )
+    message = pb.GetViewResponse(position=found.position)
+    message.MergeFrom(written)
+    return message
 
 
 def _field(one: Given) -> pb.ViewField:

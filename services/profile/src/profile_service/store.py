@@ -34,6 +34,15 @@ class PostgresDirectory:
         async with connection(self._pool) as tx:
             return await _find(tx, identifiers)
 
+    async def resolve(self, identifier: Known) -> tuple[Members | None, bool]:
+        """Whom an identifier stands for, None when that is nobody, and whether it is shared."""
+        async with connection(self._pool) as tx:
+            if identifier.type == "subject_id":
+                rows = await sql.members(tx, subject_id=identifier.digest.decode())
+                return _members(rows) if rows else None, False
+            rows = await sql.resolve(tx, kind=identifier.type, digest=identifier.digest)
+        return (_members(rows), rows[0]["shared"]) if rows else (None, False)
+
     async def create(self, wanted: Mapping[Known, str], *, now_us: int) -> None:
         """Give unknown identifiers new subjects of these ids; whoever was first wins."""
         async with transaction(self._pool) as tx:
@@ -179,15 +188,16 @@ class Shelf:
     def keep(self, subject: str, span: tuple[int, int], kept: Kept | None, found: Sequence[Any]) -> Held:
         """The rows as they are now: those that came, and of those that did not change what is kept."""
         who = _members(found)
-        if kept and not any(row["body"] for row in found):
+        if kept and all(row["segment"] is None for row in found):
             return replace(kept.held, who=who)
-        rows: dict[str, dict[int, Row]] = {member: {} for member in who.members}
+        rows = {member: dict(kept.held.rows[member]) if kept else dict[int, Row]() for member in who.members}
         for member, _, segment, _, body in found:
             if segment is not None:
-                rows[member][segment] = json.loads(body) if body else kept.held.rows[member][segment] if kept else {}
+                rows[member][segment] = json.loads(body)
         held = Held(who, rows)
         if len(rows) == 1:
-            self._put(subject, Kept(held, span, max(row["version"] or 0 for row in found)))
+            newest = max(row["version"] or 0 for row in found)
+            self._put(subject, Kept(held, span, max(newest, kept.version if kept else 0)))
         return held
 
     def drop(self, subject: str) -> None:
@@ -235,7 +245,7 @@ class PostgresProfiles:
     async def _rows(self, subject: str, span: tuple[int, int], known: int) -> list[Any]:
         async with connection(self._pool) as tx:
             asked = sql.held(tx, subject_id=subject, first_segment=span[0], last_segment=span[1], known=known)
-            return [row async for row in asked]
+            return list(await asked)
 
     async def position(self, partition: int) -> int:
         """How far a partition was folded."""

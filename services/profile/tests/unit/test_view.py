@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from profile_service.domain.features import Reading
-from profile_service.domain.view import Declared, Withheld, view
+from profile_service.domain.history import History
+from profile_service.domain.view import Declared, Withheld, holds, view
 
 CATEGORIES = ("holding", "transaction", "sensitive")
 NOW = 1_000_000
@@ -64,6 +65,25 @@ def test_a_value_is_stale_one_millisecond_after_its_freshness():
 
     assert [one.id for one in at_limit.given] == ["a"]
     assert beyond.withheld == [("a", Withheld.STALE)]
+
+
+@given(
+    st.lists(st.tuples(st.none() | st.integers(0, 50), st.integers(0, 60)), max_size=4),
+    st.lists(st.integers(60, 130), max_size=3),
+)
+def test_a_view_is_the_same_at_all_times_at_which_it_holds(fields_of, times):
+    allowed = {"offers": frozenset({"holding"})}
+    asked = [declared(str(place), "holding", freshness) for place, (freshness, _) in enumerate(fields_of)]
+    as_of = {str(place): at for place, (_, at) in enumerate(fields_of)}
+
+    def at(now_ms: int):
+        return view(asked, lambda field: Reading(1, as_of[field.id]), allowed, now_ms=now_ms, position=1)
+
+    known = History({}, {}, max(as_of.values(), default=0))
+    holding = holds(known, at(70), asked, 70)
+
+    assert 70 in holding
+    assert all(at(time) == at(70) for time in (*times, holding[0], min(holding[-1], 200)) if time in holding)
 
 
 def test_a_value_of_another_type_than_declared_is_not_served():

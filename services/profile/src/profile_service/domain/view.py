@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 from profile_service.domain.facts import DAY_MS
 from profile_service.domain.features import Reading, Value
@@ -67,6 +67,8 @@ class View:
     given: Sequence[Given]
     withheld: Sequence[tuple[str, Withheld]]
     position: int
+    memo: dict[object, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What is made of `given` and `withheld` alone, made once."""
 
 
 def remembered(declared: Declared, history: History, now_ms: int) -> Reading | None:
@@ -121,3 +123,18 @@ def view(
         else:
             given.append(Given(one.id, one.kind, one.currency, one.category, found.value, found.as_of_ms, purposes))
     return View(given, withheld, position)
+
+
+def holds(history: History, shown: View, fields: Iterable[Declared], now_ms: int) -> range:
+    """The times at which the view of this history, shown at `now_ms`, is the same, the position aside.
+
+    That is until something gets stale, within the day, and not before the latest event (see `remembered`); what was found stale may
+    have been fresh just before, and stays stale.
+    """
+    if history.newest_ms > now_ms:
+        return range(now_ms, now_ms + 1)
+    limits = {one.id: one.freshness_ms for one in fields}
+    ends = [one.as_of_ms + limit + 1 for one in shown.given if (limit := limits[one.id]) is not None]
+    today = now_ms // DAY_MS * DAY_MS
+    stale = any(why is Withheld.STALE for _, why in shown.withheld)
+    return range(now_ms if stale else max(today, history.newest_ms), min([today + DAY_MS, *ends]))

@@ -55,14 +55,24 @@ JOIN partition AS p ON p.partition = m.partition
 WHERE s.subject_id = :subject_id::uuid
 ORDER BY m.survivor NULLS FIRST, m.subject_id;
 
+-- name: resolve(kind, digest)
+-- As `members`, for an identifier; whether it is shared.
+SELECT m.subject_id::text AS subject_id, p.position, i.shared
+FROM identifier AS i
+JOIN subject AS s ON s.subject_id = i.subject_id
+JOIN subject AS m ON m.subject_id = coalesce(s.survivor, s.subject_id) OR m.survivor = coalesce(s.survivor, s.subject_id)
+JOIN partition AS p ON p.partition = m.partition
+WHERE i.kind = :kind AND i.digest = :digest
+ORDER BY m.survivor NULLS FIRST, m.subject_id;
+
 -- name: held(subject_id, first_segment, last_segment, known)
--- As `members`, with each member's registers and the segments asked for, without the body of a row that has not changed since `known`;
--- one row at least for each member.
-SELECT m.subject_id::text AS subject_id, p.position, f.segment, f.version, CASE WHEN f.version > :known::bigint THEN f.body END AS body
+-- As `members`, with those of each member's registers and the segments asked for that have changed since `known`; one row at least
+-- for each member.
+SELECT m.subject_id::text AS subject_id, p.position, f.segment, f.version, f.body
 FROM subject AS s
 JOIN subject AS m ON m.subject_id = coalesce(s.survivor, s.subject_id) OR m.survivor = coalesce(s.survivor, s.subject_id)
 JOIN partition AS p ON p.partition = m.partition
-LEFT JOIN fold AS f ON f.subject_id = m.subject_id
+LEFT JOIN fold AS f ON f.subject_id = m.subject_id AND f.version > :known::bigint
     AND (f.segment = -1 OR f.segment BETWEEN :first_segment::integer AND :last_segment::integer)
 WHERE s.subject_id = :subject_id::uuid
 ORDER BY m.survivor NULLS FIRST, m.subject_id;
