@@ -71,11 +71,11 @@ class PostgresSignals:
     async def look(self, subjects: Sequence[str], session: str, partitions: Sequence[int], now_ms: int) -> Looked:
         """What is active, and how far the fold has come; progress is read first, so that it never promises too much."""
         async with postgres.connection(self._pool) as connection:
-            rows = [row async for row in sql.standing(connection, subjects=list(subjects), pps=list(partitions))]
-            found = sql.active_signals(
-                connection, subjects=list(subjects), session=session, latest_ms=now_ms + AHEAD_MS, now_ms=now_ms
+            rows = await sql.standing(connection, subjects=subjects, pps=partitions)
+            found = await sql.active_signals(
+                connection, subjects=subjects, session=session, latest_ms=now_ms + AHEAD_MS, now_ms=now_ms
             )
-            signals = [_signal(row) async for row in found]
+        signals = [_signal(row) for row in found]
         progress = {row["pp"]: Progress(row["position"], row["silent_ms"] or 0) for row in rows}
         everything = progress.pop(EVERYTHING)
         return Looked(signals, progress, everything.position, everything.silent_ms)
