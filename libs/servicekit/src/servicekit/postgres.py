@@ -50,7 +50,8 @@ UNSTORABLE = (
     asyncpg.UntranslatableCharacterError,  # the same in JSON
     asyncpg.NumericValueOutOfRangeError,
 )
-DRIVER = (*AWAY, *FIRST_WINS, asyncpg.DataError, asyncpg.InterfaceError)
+DRIVER = (*AWAY, *FIRST_WINS, asyncpg.DataError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+GONE = ("clos", "released back", "another operation (2)")
 
 
 class Stateless(asyncpg.Connection):
@@ -231,7 +232,8 @@ def _ours(error: Exception) -> AssentError | None:
         return Conflict(reason="DATABASE_CONFLICT")
     if isinstance(error, UNSTORABLE) or (isinstance(error, asyncpg.DataError) and "value out of int" in str(error)):
         return Invalid("A value that cannot be stored.", reason="UNSTORABLE_VALUE")
-    if isinstance(error, AWAY) or any(word in str(error) for word in ("clos", "released back")):
-        # An InterfaceError is a bug unless connection or pool is closed, closing or taken back: only its text says which.
+    if isinstance(error, AWAY) or any(word in str(error) for word in GONE):
+        # An InterfaceError is a bug unless connection or pool is closed, closing or taken back: only its text says which. "Operation 2"
+        # is the server's own, its last words on a connection that was idle: it has said that it dies, and the end has not come yet.
         return Unavailable("The database is away.", reason="DATABASE_AWAY")
     return None

@@ -75,6 +75,15 @@ async def test_a_decorated_function_raises_our_errors(pool, sql):
         await store()
 
 
+@pytest.mark.parametrize(("operation", "raised"), [(2, Unavailable), (11, asyncpg.InternalClientError)])
+async def test_a_connection_on_which_the_server_is_dying_is_away(operation, raised):
+    with pytest.raises(raised):
+        async with postgres.translated():
+            raise asyncpg.InternalClientError(
+                f"cannot switch to state 15; another operation ({operation}) is in progress"
+            )
+
+
 async def test_a_wrong_password_is_said_at_once(sample_database):
     wrong = DatabaseSettings(dsn=sample_database.dsn.replace("sample:", "sample:x"))
     with pytest.raises(Invalid):
