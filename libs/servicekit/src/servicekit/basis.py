@@ -101,8 +101,12 @@ def sign(body: Mapping[str, Any], key: Ed25519PrivateKey, key_id: str) -> Signed
     """The signed basis of this body, in which `kid` must be the key's id."""
     if body.get("kid") != key_id:
         raise Invalid("A basis names the key that signs it.", field="kid")
-    encoded = canonical(dict(body))
-    return SignedBasis(body=encoded, key_id=key_id, signature=key.sign(CONTEXT + encoded))
+    return sign_encoded(canonical(dict(body)), key, key_id)
+
+
+def sign_encoded(body: bytes, key: Ed25519PrivateKey, key_id: str) -> SignedBasis:
+    """As `sign`, of a body in canonical form that names the key."""
+    return SignedBasis(body=body, key_id=key_id, signature=key.sign(CONTEXT + body))
 
 
 def verify(

@@ -18,7 +18,7 @@ from consent_service.domain.registry import Registry
 from consent_service.domain.verdicts import Verdict
 from consent_service.ports import Ledger, NoticeBytes, Published, Snapshot
 from consent_service.registries import Registries
-from servicekit.basis import SignedBasis, sign
+from servicekit.basis import SignedBasis, sign_encoded
 from servicekit.clock import Clock
 from servicekit.errors import FailedPrecondition, NotFound
 
@@ -81,9 +81,10 @@ async def evaluate_basis(
     at_us = _at(query.at_us, snapshot, clock)
     registry = await registries.in_force(snapshot.head, ledger)
     plan = registries.plan(registry, verdicts.applicable(registry, query.regimes), query.channel, query.purposes)
+    judged = registries.judged(plan, snapshot.statements, at_us)
     head = snapshot.head.position
     body = basis.body(
-        basis.evaluate(plan, snapshot.statements, at_us),
+        judged.evaluated,
         plan,
         ledger=head.ledger,
         epoch=head.epoch,
@@ -94,7 +95,7 @@ async def evaluate_basis(
         ttl_us=query.ttl_us,
         kid=key.key_id,
     )
-    return sign(body, key.key, key.key_id), head
+    return sign_encoded(judged.encode(body), key.key, key.key_id), head
 
 
 async def _read(ledger: Ledger, subject: str, min_token: bytes) -> Snapshot:

@@ -1,14 +1,18 @@
-"""Parsed registries and the plans made from them, by index: a published registry never changes, so neither do they."""
+"""Parsed registries, the plans made from them, and what plans say of statements: all functions of what the ledger just said.
+
+A published registry never changes, so neither do they. Nothing here stands for a read of the ledger.
+"""
 
 from __future__ import annotations
 
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from typing import Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from consent_service.domain import basis, document
-from consent_service.domain.basis import Plan
+from consent_service.domain.basis import Evaluated, Plan
+from consent_service.domain.choices import Statement
 from consent_service.domain.entries import Head
 from consent_service.domain.registry import EMPTY, Registry
 from consent_service.ports import Publications, Published
@@ -43,6 +47,34 @@ class _Recent(Generic[K, V]):
         return self.keep(key, make()) if found is None else found
 
 
+class Judged(NamedTuple):
+    """What a plan says of statements, when it holds, and its two long lists as canonical JSON."""
+
+    plan: Plan
+    statements: tuple[Statement, ...]
+    holds: range
+    evaluated: Evaluated
+    allowed: bytes
+    denied: bytes
+
+    def encode(self, body: dict[str, Any]) -> bytes:
+        """The canonical bytes of a body with these lists; its other fields are short."""
+        early = {name: value for name, value in body.items() if "allowed" < name < "denied"}
+        late = {name: value for name, value in body.items() if name > "denied"}
+        return b'{"allowed":%b,%b,"denied":%b,%b' % (
+            self.allowed,
+            canonical(early)[1:-1],
+            self.denied,
+            canonical(late)[1:],
+        )
+
+
+def _judge(plan: Plan, statements: tuple[Statement, ...], at_us: int) -> Judged:
+    found = basis.evaluate(plan, statements, at_us)
+    holds = basis.holds(plan, statements, at_us)
+    return Judged(plan, statements, holds, found, canonical(found.allowed), canonical(found.denied))
+
+
 def parse(published: Published) -> Registry:
     """The registry of a document; Invalid names what is wrong with it."""
     try:
@@ -60,7 +92,8 @@ class Registries:
 
     def __init__(self) -> None:
         self._registries: _Recent[tuple[int, str], Registry] = _Recent(16)
-        self._plans: _Recent[tuple[str, tuple[str, ...], str], Plan] = _Recent(256)
+        self._plans: _Recent[tuple[str, tuple[str, ...], str, tuple[str, ...]], Plan] = _Recent(256)
+        self._judged: _Recent[tuple[int, int], Judged] = _Recent(1024)
 
     async def in_force(self, head: Head, source: Publications) -> Registry:
         """The registry that the head names."""
@@ -77,9 +110,15 @@ class Registries:
         return self._registries.get_or((index, published.digest), lambda: parse(published))
 
     def plan(self, registry: Registry, regimes: tuple[str, ...], channel: str, purposes: Iterable[str]) -> Plan:
-        """The plan for a channel; that for all purposes is kept."""
+        """The plan for a channel."""
         named = tuple(purposes)
-        if named:
-            return basis.plan(registry, regimes, channel, named)
-        key = f"{registry.index} {registry.digest}", regimes, channel
-        return self._plans.get_or(key, lambda: basis.plan(registry, regimes, channel))
+        key = f"{registry.index} {registry.digest}", regimes, channel, named
+        return self._plans.get_or(key, lambda: basis.plan(registry, regimes, channel, named))
+
+    def judged(self, plan: Plan, statements: tuple[Statement, ...], at_us: int) -> Judged:
+        """What the plan says of the statements at this time."""
+        key = id(plan), id(statements)  # both live as long as they are kept here
+        found = self._judged.get(key)
+        if found is None or at_us not in found.holds:
+            found = self._judged.keep(key, _judge(plan, statements, at_us))
+        return found

@@ -14,6 +14,7 @@ from consent_service.domain.fold import choose, unknown
 from consent_service.domain.verdicts import applicable, verdict
 from consent_service.domain.words import CATEGORIES as ALL_CATEGORIES
 from consent_service.domain.words import Kind, Reason
+from consent_service.registries import Registries
 from servicekit import basis as kit
 
 REGISTRY = a_registry()
@@ -104,6 +105,27 @@ def test_a_basis_allows_what_a_check_allows_for_every_key(state, channel, regime
             assert reasons.get(pair, reasons.get((pair[0], "*"))) == check.reason
     ends = [check.until_us for check in checks.values() if check.allowed and check.until_us is not None]
     assert found.not_after_us == min([at_us + basis.DEFAULT_TTL_US, *ends])
+
+
+@given(states(), st.sampled_from(CHANNELS), st.integers(-5, 60), st.integers(-60, 60))
+def test_what_was_judged_holds_until_a_time_of_a_statement_comes(state, channel, at, later):
+    plan = basis.plan(REGISTRY, applicable(REGISTRY), channel)
+    holds = basis.holds(plan, state.statements, NOW + at)
+
+    assert NOW + at in holds
+    for time in (holds[0], min(holds[-1], NOW + 31 * DAY), NOW + at + later):
+        if time in holds:
+            assert basis.evaluate(plan, state.statements, time) == basis.evaluate(plan, state.statements, NOW + at)
+
+
+@given(states(), st.sampled_from((*CHANNELS, "nowhere")), st.lists(st.integers(-5, 60), min_size=1, max_size=4))
+def test_what_is_remembered_is_the_bytes_of_what_is_judged_anew(state, channel, times):
+    registries = Registries()
+    plan = registries.plan(REGISTRY, applicable(REGISTRY), channel, ())
+    for at in times:
+        made = body(state, channel=channel, at_us=NOW + at)
+
+        assert registries.judged(plan, state.statements, NOW + at).encode(made) == kit.canonical(made)
 
 
 @given(states())

@@ -18,6 +18,7 @@ from consent_service.domain.words import CATEGORIES, DENIALS, SELF, SENSITIVE, Y
 WHOLE = "*"
 DEFAULT_TTL_US = 10_000_000
 LONGEST_TTL_US = 30_000_000
+LAST_US = 1 << 63
 
 
 class PurposePlan(NamedTuple):
@@ -86,6 +87,18 @@ def evaluate(plan: Plan, statements: Sequence[Statement], at_us: int) -> Evaluat
             out.allowed.extend(part.silent.allowed)
             out.denied.extend(part.silent.denied)
     return out
+
+
+def holds(plan: Plan, statements: Iterable[Statement], at_us: int) -> range:
+    """The times at which every verdict is the one of `at_us`: none of the times that the algebra compares with lies between."""
+    spans = {span for part in plan.purposes for rule in part.rules for span in (rule.window_us, rule.max_validity_us)}
+    turns = [turn for s in statements for turn in (s.from_us, s.to_us, *_turns(s.event_us, spans)) if turn is not None]
+    first = max((turn for turn in turns if turn <= at_us), default=0)
+    return range(first, min((turn for turn in turns if turn > at_us), default=LAST_US))
+
+
+def _turns(event_us: int, spans: Iterable[int | None]) -> list[int]:
+    return [event_us + span for span in spans if span is not None]
 
 
 def _close(statement: Statement, channel: str) -> bool:
