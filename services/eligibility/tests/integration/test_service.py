@@ -350,7 +350,7 @@ async def test_a_bundle_that_is_not_stored_is_unknown(stub, signed, reserve):
 
 
 async def test_only_orchestration_evaluates(address, bus, keys, digest):
-    channel = (await bus("profile")).channel("eligibility", identity=keys.identity("profile"))
+    channel = (await bus("cli")).channel("eligibility", identity=keys.identity("profile"))
 
     with pytest.raises(errors.AssentError) as caught:
         await EligibilityServiceStub(channel).Evaluate(evaluation(digest, a_subject(), None))
