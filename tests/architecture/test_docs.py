@@ -185,7 +185,7 @@ def problem_with(words: list[str]) -> str | None:
 def test_every_module_that_is_run_by_name_exists(page):
     modules = set(re.findall(r"python -m ([a-z_]+(?:\.[a-z_]+)*)", page.read_text()))
 
-    assert [module for module in modules if find_spec(module) is None] == []
+    assert [module for module in modules if find_spec(module) is None and not (ROOT / module).is_dir()] == []
 
 
 PLANNED = ROOT / "docs/decisions/0016-foundation.md"
