@@ -96,7 +96,6 @@ def detected(recording: rrweb.Recording):
 
 @pytest.mark.e2e
 @pytest.mark.timeout(300)
-@pytest.mark.skipif(not os.environ.get("ASSENT_SLOW"), reason="takes minutes: set ASSENT_SLOW=1 to run it")
 async def test_the_demonstration_on_real_input_ends_by_itself_with_exit_code_0():
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "assent_cli", "demo", "--real", str(DATA)),

@@ -236,9 +236,8 @@ def _tell_latency(seconds: Sequence[float], report: Report) -> None:
     ordered = sorted(value * 1000 for value in seconds)
     points = {f"p{point}": ordered[min(len(ordered) * point // 100, len(ordered) - 1)] for point in (50, 90, 99)}
     rows = [(name, f"{value:.1f} ms") for name, value in points.items()]
-    report.table(
-        f"Decide over gRPC, {CALLERS} callers side by side", ("", "latency"), [*rows, ("max", f"{ordered[-1]:.1f} ms")]
-    )
+    report.say(f"Decide over gRPC, {CALLERS} callers side by side:")
+    report.table("", ("", "latency"), [*rows, ("max", f"{ordered[-1]:.1f} ms")])
 
 
 async def _side_by_side(items: Iterable[T], work: Callable[[T], Awaitable[R]]) -> None:

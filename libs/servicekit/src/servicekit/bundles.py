@@ -23,6 +23,7 @@ from nats.errors import Error as NatsError
 from nats.js.errors import KeyNotFoundError
 from nats.js.kv import KeyValue
 
+from servicekit.cancelling import ended
 from servicekit.errors import AssentError, FailedPrecondition, Unavailable
 from servicekit.nats import Bus
 
@@ -153,6 +154,4 @@ async def watch(bus: Bus, parse: Callable[[bytes], T]) -> AsyncIterator[Bundles[
     try:
         yield bundles
     finally:
-        following.cancel()
-        with suppress(asyncio.CancelledError):
-            await following
+        await ended(following)

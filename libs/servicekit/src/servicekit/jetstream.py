@@ -24,6 +24,7 @@ from nats.js.api import AckPolicy, ConsumerConfig
 from assent.events.v1.envelope_pb2 import Envelope
 from servicekit import telemetry
 from servicekit.app import EventHandler, Subscription
+from servicekit.cancelling import ended
 from servicekit.clock import Clock, SystemClock
 from servicekit.errors import AssentError, Exhausted, Invalid, Unavailable
 from servicekit.nats import Bus
@@ -83,9 +84,7 @@ async def consume(
             if not reader.busy:
                 task.cancel()
         _, late = await asyncio.wait(running, timeout=settings.drain_s) if running else ((), ())
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await ended(*late)
 
 
 async def handle(handlers: dict[str, EventHandler], subscription: Subscription, message: Delivered) -> None:

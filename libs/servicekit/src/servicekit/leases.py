@@ -19,6 +19,7 @@ from types import MappingProxyType
 from typing import Final
 
 from servicekit import telemetry
+from servicekit.cancelling import ended
 from servicekit.clock import Clock, SystemClock
 from servicekit.errors import AssentError, Unavailable
 from servicekit.nats import Bus
@@ -246,9 +247,7 @@ async def own(
     try:
         yield leases
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await ended(*tasks)
         await leases.leave()
 
 

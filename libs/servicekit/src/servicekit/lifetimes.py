@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from servicekit import telemetry
 from servicekit.app import Check, Task
+from servicekit.cancelling import ended
 from servicekit.errors import Unavailable
 
 logger = logging.getLogger(__name__)
@@ -112,7 +113,5 @@ async def supervised(tasks: Mapping[str, Task]) -> AsyncIterator[Supervised]:
     try:
         yield supervisor
     finally:
-        for task in running:
-            task.cancel()
         with suppress(asyncio.CancelledError):
-            await asyncio.gather(*running, return_exceptions=True)
+            await ended(*running)

@@ -12,6 +12,7 @@ from typing import Final
 
 from servicekit import telemetry
 from servicekit.app import Check
+from servicekit.cancelling import ended
 from servicekit.errors import AssentError
 
 logger = logging.getLogger(__name__)
@@ -80,8 +81,7 @@ async def ready(checks: Mapping[str, Check], say: Say, *, every_s: float = EVERY
     try:
         yield readiness
     finally:
-        watching.cancel()
-        await asyncio.wait((watching,))
+        await ended(watching)
         await readiness.leave()
 
 

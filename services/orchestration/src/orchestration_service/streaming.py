@@ -18,6 +18,8 @@ from servicekit.deadline import ending_in
 from servicekit.errors import AssentError, NotFound
 
 RESOLVE_S = 1.0
+PUSH_S = 1.0
+"""The budget of a push: nobody waits for it with a deadline, and whole and late is better than early and empty."""
 AGAIN_S = 1.0
 """How long a change of consent waits for the next look at a ledger that did not answer."""
 
@@ -32,7 +34,7 @@ async def watch_decisions(
         watch.wake(STREAM)
         async for cause in watch.due():
             asked = _decide_request(request, f"{stream}.{next(number)}")
-            decision = await decider.decide(asked, caller=caller, cause=cause)
+            decision = await decider.decide(asked, caller=caller, cause=cause, within_s=PUSH_S)
             yield pb.WatchDecisionsResponse(decision=decision, cause=cause)
             if cause == CONSENT and personal and not _knows_consent(decision):
                 # The change is told once: ask until the ledger says what it was.

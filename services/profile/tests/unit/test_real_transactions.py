@@ -1,6 +1,6 @@
 """A Czech bank's transactions of 1993 to 1998 (Berka): sums to the heller, whatever the order within and across days.
 
-Needs the folder `berka` below ASSENT_REAL_DATA, and says so when it is not there.
+Needs the folder `berka` of the real data (beside the repository, or where ASSENT_DATA says), and says so when it is not there.
 """
 
 from __future__ import annotations
@@ -35,9 +35,10 @@ OPERATIONS = {"VKLAD": "cash", "VYBER": "cash", "VYBER KARTOU": "card"}
 
 @pytest.fixture(scope="module")
 def rows() -> list[dict]:
-    path = Path(os.environ.get("ASSENT_REAL_DATA", "")) / "berka" / "trans_real_subset.parquet"
+    folder = Path(os.environ.get("ASSENT_DATA") or Path(__file__).parents[5] / "shared" / "data")
+    path = folder / "berka" / "trans_real_subset.parquet"
     if not path.is_file():
-        pytest.skip("ASSENT_REAL_DATA does not name a folder with berka/trans_real_subset.parquet")
+        pytest.skip("real data is not here: name its folder in ASSENT_DATA")
     return pytest.importorskip("pyarrow.parquet").read_table(path).to_pylist()
 
 

@@ -14,6 +14,7 @@ import pytest
 from assent.events.v1.consent_pb2 import ConsentNarrowed
 from assent.events.v1.envelope_pb2 import DeadLetter, Envelope
 from servicekit import errors, leases
+from servicekit.cancelling import ended
 from servicekit.folds import FoldSettings, fold
 from servicekit.leases import own
 from servicekit.nats import connect
@@ -75,8 +76,7 @@ async def folding(bus, held, store, settings=FAST):
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await ended(task)
 
 
 async def publish(bus, count, key=None):
