@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -38,3 +39,10 @@ def test_the_bus_lets_through_whom_the_called_service_lists_and_nobody_else(serv
     let_through = {name for name, account in ACCOUNTS.items() if service in account.calls and not account.administers}
 
     assert let_through == listed
+
+
+def test_deployments_grant_nothing_beside_the_services_own_tables():
+    root = Path(__file__).resolve().parents[2]
+    files = [root / "docker-compose.yml", *(path for path in (root / "deploy").rglob("*") if path.is_file())]
+
+    assert [path.name for path in files if path.suffix != ".pyc" and "AUTH__CALLERS" in path.read_text()] == []

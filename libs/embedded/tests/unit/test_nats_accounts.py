@@ -3,14 +3,14 @@ from typing import get_args
 from embedded.nats_accounts import ACCOUNTS, SHARED_BUCKETS, SHARED_STREAMS, permissions
 from servicekit.streams import BUCKETS, BY_NAME, Kind
 
-READERS_OF_SIGNALS = {"orchestration", "profile", "insights", "signals"}
-"""Those whom the design allows (signals.md, N3); who does not read today has no right to."""
+READERS_OF_SIGNALS = {"orchestration"}
+"""The design allows four (signals.md, N3); who does not read today has no right to."""
 
 
-def test_only_those_whom_the_design_names_read_signals():
+def test_only_who_pushes_on_signals_reads_them():
     readers = {name for name, account in ACCOUNTS.items() if "SIGNALS" in account.reads}
 
-    assert readers <= READERS_OF_SIGNALS
+    assert readers == READERS_OF_SIGNALS
 
 
 def test_every_kind_of_fact_has_one_writer():
