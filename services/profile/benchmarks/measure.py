@@ -12,7 +12,7 @@ import json
 import random
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -25,11 +25,12 @@ from profile_service.domain.facts import DAY_MS
 from profile_service.domain.fold import Row, add, segment_of
 from profile_service.domain.identity import Known
 from profile_service.folding import Folding
-from profile_service.handlers import Asked, get_view, recorded
+from profile_service.handlers import recorded
 from profile_service.ports import Held
-from profile_service.rpc import view_message
+from profile_service.rpc import write_view
 from profile_service.store import PostgresDirectory, PostgresProfiles
 from profile_service.translation import fact
+from profile_service.viewing import Asked, Shelf, get_view
 from servicekit import basis, postgres
 from servicekit.clock import FixedClock
 from servicekit.partitions import partition_of
@@ -134,9 +135,11 @@ class Timed:
         self._profiles = profiles
         self.answered = 0.0
 
-    async def held(self, subject: str, first_segment: int, last_segment: int) -> Held | None:
+    async def held(
+        self, subject: str, first_segment: int, last_segment: int, *, seen: Mapping[str, int] | None = None
+    ) -> Held | None:
         """As the profiles."""
-        held = await self._profiles.held(subject, first_segment, last_segment)
+        held = await self._profiles.held(subject, first_segment, last_segment, seen=seen)
         self.answered = time.perf_counter()
         return held
 
@@ -156,7 +159,7 @@ async def views(
     pool: postgres.Pool, subjects: Sequence[str], made: Plan, *, remember: int, count: int = 2_000
 ) -> tuple[list[float], list[float]]:
     """Times of GetView in process, from its basis to its bytes, and of its part behind the database; seconds."""
-    profiles, whole, computed = Timed(PostgresProfiles(pool, remember=remember)), [], []
+    profiles, shelf, whole, computed = Timed(PostgresProfiles(pool)), Shelf(remember), [], []
     key = Ed25519PrivateKey.generate()
     vkey, clock = verifier_key("harbour", key.public_key()), FixedClock(NOW * 1000)
     verifier = basis.Verifier(basis.public_keys([vkey]), ledger=basis.ledger_id("harbour"))
@@ -165,10 +168,17 @@ async def views(
         subject = subjects[number % len(subjects)]
         began = time.perf_counter()
         asked = Asked(bases[subject], subject, "app")
-        found = await get_view(asked, verifier=verifier, profiles=profiles, catalog=Always(made), clock=clock)
-        view_message(found).SerializeToString()
+        written, _ = await get_view(
+            asked,
+            verifier=verifier,
+            profiles=profiles,
+            catalog=Always(made),
+            shelf=shelf,
+            clock=clock,
+            write=write_view,
+        )
         done = time.perf_counter()
-        assert found.given
+        assert written
         if number >= 0:
             whole.append(done - began)
             computed.append(done - profiles.answered)

@@ -29,9 +29,9 @@ LONGEST_MS: Final = 400 * DAY_MS
 """The window of a feature that declares none."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """The fields of a bundle that profile serves, sorted by name."""
+    """The fields of a bundle that profile serves, sorted by name. Equal only to itself."""
 
     fields: Mapping[str, Declared]
     matcher: Matcher = field(default_factory=lambda: Matcher(()))

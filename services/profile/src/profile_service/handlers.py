@@ -5,31 +5,22 @@ from __future__ import annotations
 import enum
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple, cast
+from dataclasses import dataclass
 
 from assent.events.v1.bank_pb2 import BankEvent, BankEventRecorded
 from assent.events.v1.envelope_pb2 import Envelope
 from profile_service import bank_events
-from profile_service.catalogue import Plan
 from profile_service.domain import identity
 from profile_service.domain.facts import event_key
-from profile_service.domain.fold import Row, segment_of, union
-from profile_service.domain.history import History, history
 from profile_service.domain.identity import Known
-from profile_service.domain.view import Declared, View, holds, remembered, view
 from profile_service.hashing import Hasher
-from profile_service.ports import Catalog, Directory, Held, Journal, Ledger, Members, Note, Profiles, Publisher
-from servicekit.basis import SignedBasis, Verifier
+from profile_service.ports import Directory, Journal, Ledger, Members, Note, Publisher
 from servicekit.clock import Clock
 from servicekit.errors import AssentError, Invalid, NotFound
 from servicekit.publishing import PublishAck
 from servicekit.streams import subject as stream_subject
 
 NewId = Callable[[], str]
-HORIZON_DAYS = 400
-"""How far back a view looks; no window is longer."""
-_DAY_MS = 86_400_000
 
 
 class Status(enum.Enum):
@@ -198,81 +189,6 @@ async def link_identifiers(
 def _part_of(request_id: str, survivor: str, absorbed: str) -> str:
     """A request id for one merge of several, the same for a repeat."""
     return hashlib.sha256(f"{request_id}:{survivor}:{absorbed}".encode()).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a reader asks to see. `attributes` empty asks for every field; `now_ms` 0 is the service's time."""
-
-    basis: SignedBasis | None
-    subject: str
-    channel: str
-    attributes: Sequence[str] = ()
-    bundle_digest: str = ""
-    now_ms: int = 0
-
-
-async def get_view(asked: Asked, *, verifier: Verifier, profiles: Profiles, catalog: Catalog, clock: Clock) -> View:
-    """The fields that the basis covers. The basis is looked at before anything is read."""
-    now_us = clock.now_us()
-    basis = verifier.verify(asked.basis, now_us=now_us, subject=asked.subject, channel=asked.channel)
-    plan = await catalog.plan(asked.bundle_digest)
-    now_ms = asked.now_ms or now_us // 1000
-    held = await profiles.held(asked.subject, segment_of(now_ms - HORIZON_DAYS * _DAY_MS), segment_of(now_ms))
-    known, position = read(held, basis.members), held.who.position if held else 0
-    last = known.memo.get(Shown)
-    if last is None or not last.serves(plan, asked.attributes, basis.allowed, now_ms):
-        fields = chosen(plan, asked.attributes)
-        plan.prepare(known)
-        made = view(fields, lambda field: remembered(field, known, now_ms), basis.allowed, now_ms=now_ms, position=0)
-        last = Shown(plan, tuple(asked.attributes), basis.allowed, holds(known, made, fields, now_ms), made)
-        known.memo[Shown] = last
-    return replace(last.view, position=position)
-
-
-class Shown(NamedTuple):
-    """The view of a history that was shown last, and what it is a function of."""
-
-    plan: Plan
-    attributes: tuple[str, ...]
-    allowed: Mapping[str, frozenset[str]]
-    holds: range
-    view: View
-
-    def serves(self, plan: Plan, attributes: Sequence[str], allowed: Mapping[str, frozenset[str]], now_ms: int) -> bool:
-        """Whether the same would come out."""
-        same = self.plan is plan and now_ms in self.holds and self.attributes == tuple(attributes)
-        return same and self.allowed == allowed
-
-
-def chosen(plan: Plan, attributes: Sequence[str]) -> list[Declared]:
-    """The declared fields that are asked for, sorted by name."""
-    for number, name in enumerate(attributes):
-        if name not in plan.fields:
-            raise Invalid(
-                "The bundle declares no such field.", reason="UNKNOWN_ATTRIBUTE", field=f"attributes[{number}]"
-            )
-    wanted = set(attributes)
-    return [field for name, field in plan.fields.items() if not wanted or name in wanted]
-
-
-def read(held: Held | None, allowed: frozenset[str]) -> History:
-    """The history of all members that the basis speaks of: what is not in it was merged after, and is left out."""
-    if held is None:
-        return history({})
-    members = allowed.intersection(held.rows)
-    if members not in held.memo:
-        held.memo[members] = _history([held.rows[member] for member in sorted(members)])
-    return cast("History", held.memo[members])
-
-
-def _history(parts: Sequence[Mapping[int, Row]]) -> History:
-    if len(parts) == 1:
-        return history(parts[0])
-    rows: dict[int, Row] = {}
-    for part in parts:
-        union(rows, dict(part))
-    return history(rows)
 
 
 async def erase_subject(subject: str, *, request_id: str, directory: Directory, clock: Clock) -> int:

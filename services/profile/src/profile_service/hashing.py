@@ -19,7 +19,7 @@ class Hasher:
     """Turns identifiers into digests."""
 
     def __init__(self, key: bytes) -> None:
-        self._key = key
+        self._keyed = hmac.new(key, digestmod="sha256")
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -36,4 +36,6 @@ class Hasher:
         """The identifier by its digest. A subject id is ours and random: it stands for itself."""
         if kind == "subject_id":
             return Known(kind, value.encode(), None)
-        return Known(kind, hmac.digest(self._key, f"{kind}\0{value}".encode(), "sha256"))
+        digest = self._keyed.copy()
+        digest.update(f"{kind}\0{value}".encode())
+        return Known(kind, digest.digest())

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 from assent.events.v1.envelope_pb2 import Envelope
 from profile_service.catalogue import Plan
@@ -14,22 +14,22 @@ from servicekit.errors import AssentError
 from servicekit.publishing import PublishAck
 
 
-@dataclass(frozen=True, slots=True)
-class Members:
-    """A subject that answers, everybody it absorbed, and the position that its partition was folded to."""
+class Members(NamedTuple):
+    """A subject that answers, and everybody it answers for, itself included; sorted."""
 
     survivor: str
     members: tuple[str, ...]
+
+
+class Held(NamedTuple):
+    """What was folded of a subject: the position of the subject that answers, and of each member.
+
+    `rows` are those of each member that were asked for; None when none has changed since the positions that the reader has seen.
+    """
+
     position: int
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """The rows of each member that were asked for. `memo` lives as long as these rows do: what is computed from them alone."""
-
-    who: Members
-    rows: Mapping[str, Mapping[int, Row]]
-    memo: dict[object, Any] = field(default_factory=dict, compare=False, repr=False)
+    positions: Mapping[str, int]
+    rows: Mapping[str, Mapping[int, Row]] | None
 
 
 class Directory(Protocol):
@@ -88,8 +88,13 @@ class Journal(Protocol):
 class Profiles(Protocol):
     """What was folded."""
 
-    async def held(self, subject: str, first_segment: int, last_segment: int) -> Held | None:
-        """The registers and the segments of the subject and its members; None for an unknown subject."""
+    async def held(
+        self, subject: str, first_segment: int, last_segment: int, *, seen: Mapping[str, int] | None = None
+    ) -> Held | None:
+        """The registers and the segments of the subject and its members; None for an unknown subject.
+
+        `seen` are the positions of its members in an earlier answer for the same segments.
+        """
         ...
 
 

@@ -14,9 +14,10 @@ from profile_service.bank_events import check_identifier, check_text, check_uuid
 from profile_service.domain.features import Value
 from profile_service.domain.identity import Known
 from profile_service.domain.view import Given, View, Withheld
-from profile_service.handlers import Asked, Ingest, NewId, Outcome, Status
+from profile_service.handlers import Ingest, NewId, Outcome, Status
 from profile_service.hashing import Hasher
 from profile_service.ports import Catalog, Directory, Journal, Ledger, Profiles, Publisher
+from profile_service.viewing import Asked, Shelf, get_view
 from servicekit.basis import SignedBasis, Verifier
 from servicekit.clock import Clock
 from servicekit.errors import Invalid
@@ -67,6 +68,7 @@ class ProfileServicer(ProfileServiceServicer):
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
+        self._shelf = Shelf()
         self._ingest = Ingest(ports.directory, ports.journal, ports.publisher, ports.hasher, ports.clock, ports.new_id)
 
     async def IngestBankEvents(
@@ -115,14 +117,18 @@ class ProfileServicer(ProfileServiceServicer):
 
     async def GetView(self, request: pb.GetViewRequest, context: object) -> pb.GetViewResponse:
         """The fields that the basis covers."""
-        found = await handlers.get_view(
+        written, position = await get_view(
             _asked(request),
             verifier=self._ports.verifier,
             profiles=self._ports.profiles,
             catalog=self._ports.catalog,
+            shelf=self._shelf,
             clock=self._ports.clock,
+            write=write_view,
         )
-        return view_message(found)
+        response = pb.GetViewResponse.FromString(written)
+        response.position = position
+        return response
 
     async def EraseSubject(self, request: pb.EraseSubjectRequest, context: object) -> pb.EraseSubjectResponse:
         """Forget a subject."""
@@ -193,17 +199,12 @@ def _basis(request: pb.GetViewRequest) -> SignedBasis | None:
     return SignedBasis(request.basis.body, request.basis.key_id, request.basis.signature)
 
 
-def view_message(found: View) -> pb.GetViewResponse:
-    """The view as the contract has it; its fields are written once."""
-    written = found.memo.get(pb.GetViewResponse)
-    if written is None:
-        written = found.memo[pb.GetViewResponse] = pb.GetViewResponse(
-            fields=[_field(one) for one in found.given],
-            withheld=[pb.Withheld(attribute=name, reason=_WITHHELD[reason]) for name, reason in found.withheld],
-        )
-    message = pb.GetViewResponse(position=found.position)
-    message.MergeFrom(written)
-    return message
+def write_view(found: View) -> bytes:
+    """The view as the contract has it, its position left out."""
+    return pb.GetViewResponse(
+        fields=[_field(one) for one in found.given],
+        withheld=[pb.Withheld(attribute=name, reason=_WITHHELD[reason]) for name, reason in found.withheld],
+    ).SerializeToString()
 
 
 def _field(one: Given) -> pb.ViewField:

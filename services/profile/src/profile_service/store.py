@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from assent.events.v1.envelope_pb2 import Envelope
@@ -56,7 +55,7 @@ class PostgresDirectory:
     async def members(self, subject: str) -> Members | None:
         """Whom this id stands for; None for an unknown or erased one."""
         async with connection(self._pool) as tx:
-            rows = [row async for row in sql.members(tx, subject_id=subject)]
+            rows = await sql.members(tx, subject_id=subject)
         return _members(rows) if rows else None
 
     async def link(self, linking: Linking, seen: Sequence[Known], survivor: str, note: Note) -> None:
@@ -83,7 +82,8 @@ class PostgresDirectory:
             done = await sql.erased(tx, subject_id=subject)
             if done:
                 return int(done["rows_removed"])
-            ids = [row["subject_id"] async for row in sql.members(tx, subject_id=subject)] or [subject]
+            found = await sql.members(tx, subject_id=subject)
+            ids = list(_members(found).members) if found else [subject]
             partitions = sorted({partition_of(one) for one in ids})
             _ = [row async for row in sql.lock_partitions(tx, partitions=partitions)]
             removed = int(await sql.remove_all(tx, ids=ids))
@@ -161,86 +161,34 @@ async def _absorb(tx: Connection, absorbed: str, survivor: str, note: Note) -> N
     await outbox.add(tx, announced, stream_subject("profile", survivor))
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What was read of a subject, for which segments, and the newest version in it."""
-
-    held: Held
-    span: tuple[int, int]
-    version: int
-
-
-class Shelf:
-    """Rows of the subjects that were read last, parsed. Only of subjects without merges: versions grow per subject."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._kept: OrderedDict[str, Kept] = OrderedDict()
-
-    def get(self, subject: str, span: tuple[int, int]) -> Kept | None:
-        """What is kept of the subject for these segments."""
-        kept = self._kept.get(subject)
-        if kept is None or kept.span != span:
-            return None
-        self._kept.move_to_end(subject)
-        return kept
-
-    def keep(self, subject: str, span: tuple[int, int], kept: Kept | None, found: Sequence[Any]) -> Held:
-        """The rows as they are now: those that came, and of those that did not change what is kept."""
-        who = _members(found)
-        if kept and all(row["segment"] is None for row in found):
-            return replace(kept.held, who=who)
-        rows = {member: dict(kept.held.rows[member]) if kept else dict[int, Row]() for member in who.members}
-        for member, _, segment, _, body in found:
-            if segment is not None:
-                rows[member][segment] = json.loads(body)
-        held = Held(who, rows)
-        if len(rows) == 1:
-            newest = max(row["version"] or 0 for row in found)
-            self._put(subject, Kept(held, span, max(newest, kept.version if kept else 0)))
-        return held
-
-    def drop(self, subject: str) -> None:
-        """Forget a subject."""
-        self._kept.pop(subject, None)
-
-    def _put(self, subject: str, kept: Kept) -> None:
-        self._kept[subject] = kept
-        if len(self._kept) > self._size:
-            self._kept.popitem(last=False)
-
-
 def _members(rows: Sequence[Any]) -> Members:
-    ids = tuple(sorted({row["subject_id"] for row in rows}))
-    return Members(rows[0]["subject_id"], ids, rows[0]["position"])
+    survivor = rows[0]["survivor"]
+    absorbed = {row["absorbed"] for row in rows if row["absorbed"] is not None}
+    return Members(survivor, tuple(sorted({survivor, *absorbed})))
 
 
 class PostgresProfiles:
     """What was folded, and which events it was folded from."""
 
-    def __init__(self, pool: Pool, *, remember: int = 256) -> None:
+    def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._shelf = Shelf(remember)
 
     async def known(self, keys: Sequence[bytes]) -> frozenset[bytes]:
         """Those of the keys that were folded before."""
         async with connection(self._pool) as tx:
             return frozenset([row["event_key"] async for row in sql.known_events(tx, keys=keys)])
 
-    async def held(self, subject: str, first_segment: int, last_segment: int) -> Held | None:
-        """The registers and the segments of the subject and its members; None for an unknown subject.
-
-        What is remembered is used only after the database has said, in this call, which rows have changed since.
-        """
+    async def held(
+        self, subject: str, first_segment: int, last_segment: int, *, seen: Mapping[str, int] | None = None
+    ) -> Held | None:
+        """The registers and the segments of the subject and its members; None for an unknown subject."""
         span = (first_segment, last_segment)
-        kept = self._shelf.get(subject, span)
-        found = await self._rows(subject, span, kept.version if kept else 0)
-        if kept and {row["subject_id"] for row in found} != set(kept.held.rows):
-            kept, found = None, await self._rows(subject, span, 0)
-        if not found:
-            self._shelf.drop(subject)
-            return None
-        return self._shelf.keep(subject, span, kept, found)
+        found = await self._rows(subject, span, min(seen.values()) if seen else 0)
+        if seen and found:
+            if _same(found, seen):
+                return Held(found[0]["position"], _positions(found), None)
+            found = await self._rows(subject, span, 0)
+        return Held(found[0]["position"], _positions(found), _parsed(found)) if found else None
 
     async def _rows(self, subject: str, span: tuple[int, int], known: int) -> list[Any]:
         async with connection(self._pool) as tx:
@@ -251,6 +199,28 @@ class PostgresProfiles:
         """How far a partition was folded."""
         async with connection(self._pool) as tx:
             return int(await sql.position_of(tx, partition=partition))
+
+
+def _positions(found: Sequence[Any]) -> Mapping[str, int]:
+    return {row["subject_id"]: row["position"] for row in found}
+
+
+def _same(found: Sequence[Any], seen: Mapping[str, int]) -> bool:
+    """Whether the members are those of `seen` and no row is newer: whatever changes a row is behind its partition's position."""
+    if {row["subject_id"] for row in found} != seen.keys():
+        return False
+    return all(
+        row["position"] >= seen[row["subject_id"]] and (row["version"] or 0) <= seen[row["subject_id"]] for row in found
+    )
+
+
+def _parsed(found: Sequence[Any]) -> Mapping[str, Mapping[int, Row]]:
+    rows: dict[str, dict[int, Row]] = {}
+    for member, _position, segment, _version, body in found:
+        ours = rows.setdefault(member, {})
+        if segment is not None:
+            ours[segment] = json.loads(body)
+    return rows
 
 
 _: type[Directory] = PostgresDirectory

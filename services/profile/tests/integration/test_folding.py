@@ -96,19 +96,58 @@ async def test_an_event_that_cannot_be_read_leaves_nothing_half_done(pool, foldi
     assert await PostgresProfiles(pool).position(7) == 0
 
 
-async def test_a_view_that_was_read_before_sees_what_was_folded_since(pool, folding):
-    subject = subject_in(8)
+async def add_subject(pool, subject: str, partition: int, survivor: str | None = None) -> None:
     async with postgres.connection(pool) as tx:
-        await tx.execute("insert into subject (subject_id, partition, created_at_us) values ($1::uuid, 8, 1)", subject)
+        await tx.execute(
+            "insert into subject (subject_id, partition, survivor, created_at_us) values ($1::uuid, $2, $3::uuid, 1)",
+            subject,
+            partition,
+            survivor,
+        )
+
+
+async def test_who_has_seen_rows_is_told_what_was_folded_since(pool, folding):
+    subject = subject_in(8)
+    await add_subject(pool, subject, 8)
     profiles = PostgresProfiles(pool)
     await folding.apply(8, 1, facts(subject, 1, payment("x", 1)))
-    first, second = await profiles.held(subject, 0, 10_000), await profiles.held(subject, 0, 10_000)
+    first = await profiles.held(subject, 0, 10_000)
+    second = await profiles.held(subject, 0, 10_000, seen=first.positions)
     await folding.apply(8, 1, facts(subject, 2, payment("x", 2, days_ago=40)))
 
-    third = await profiles.held(subject, 0, 10_000)
+    third = await profiles.held(subject, 0, 10_000, seen=second.positions)
 
-    assert first.rows == second.rows
-    assert second.memo is first.memo
+    assert (second.rows, second.position) == (None, 1)
     assert len(third.rows[subject]) == len(first.rows[subject]) + 1
-    assert third.rows == (await PostgresProfiles(pool).held(subject, 0, 10_000)).rows
-    assert third.who.position == 2
+    assert third == await profiles.held(subject, 0, 10_000)
+    assert third.position == 2
+
+
+async def test_who_has_seen_the_rows_of_several_members_is_told_of_each_and_of_new_ones(pool, folding):
+    subject, absorbed, late = subject_in(9), subject_in(10), subject_in(9)
+    await add_subject(pool, subject, 9)
+    await add_subject(pool, absorbed, 10, survivor=subject)
+    profiles = PostgresProfiles(pool)
+    await folding.apply(9, 1, facts(subject, 50, payment("x", 1)))
+    await folding.apply(10, 1, facts(absorbed, 3, payment("x", 1)))
+    first = await profiles.held(subject, 0, 10_000)
+    same = await profiles.held(absorbed, 0, 10_000, seen=first.positions)
+    await folding.apply(10, 1, facts(absorbed, 4, payment("x", 2)))
+    changed = await profiles.held(subject, 0, 10_000, seen=first.positions)
+    await add_subject(pool, late, 9, survivor=subject)
+
+    joined = await profiles.held(subject, 0, 10_000, seen=changed.positions)
+
+    assert first.positions == {subject: 50, absorbed: 3}
+    assert (same.rows, same.position) == (None, 50)
+    assert changed.rows is not None
+    assert joined.rows.keys() == {subject, absorbed, late}
+
+
+async def test_who_has_seen_more_than_there_is_reads_again(pool):
+    subject = subject_in(11)
+    await add_subject(pool, subject, 11)
+
+    found = await PostgresProfiles(pool).held(subject, 0, 10_000, seen={subject: 9})
+
+    assert found.rows == {subject: {}}

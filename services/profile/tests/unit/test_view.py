@@ -33,7 +33,7 @@ bases = st.dictionaries(st.sampled_from(("offers", "advice", "security")), st.fr
 @given(fields, bases, st.none() | st.integers(0, NOW))
 def test_no_field_leaves_without_a_purpose_that_covers_it(asked, allowed, as_of):
     reading = None if as_of is None else Reading(5, as_of)
-    found = view(asked, lambda _: reading, allowed, now_ms=NOW, position=1)
+    found = view(asked, lambda _: reading, allowed, now_ms=NOW)
     by_name = {field.id: field for field in asked}
     withheld = dict(found.withheld)
 
@@ -51,7 +51,7 @@ def test_nothing_is_computed_for_a_category_that_is_not_covered():
     def refuse(_: Declared) -> Reading | None:
         raise AssertionError
 
-    found = view([declared("a", "sensitive")], refuse, {"offers": frozenset({"holding"})}, now_ms=NOW, position=1)
+    found = view([declared("a", "sensitive")], refuse, {"offers": frozenset({"holding"})}, now_ms=NOW)
 
     assert found.withheld == [("a", Withheld.NO_CONSENT)]
 
@@ -59,7 +59,7 @@ def test_nothing_is_computed_for_a_category_that_is_not_covered():
 def test_a_value_is_stale_one_millisecond_after_its_freshness():
     allowed = {"offers": frozenset({"holding"})}
     at_limit, beyond = (
-        view([declared("a", "holding", 100)], lambda _: Reading(1, as_of), allowed, now_ms=NOW, position=1)  # noqa: B023
+        view([declared("a", "holding", 100)], lambda _: Reading(1, as_of), allowed, now_ms=NOW)  # noqa: B023
         for as_of in (NOW - 100, NOW - 101)
     )
 
@@ -77,7 +77,7 @@ def test_a_view_is_the_same_at_all_times_at_which_it_holds(fields_of, times):
     as_of = {str(place): at for place, (_, at) in enumerate(fields_of)}
 
     def at(now_ms: int):
-        return view(asked, lambda field: Reading(1, as_of[field.id]), allowed, now_ms=now_ms, position=1)
+        return view(asked, lambda field: Reading(1, as_of[field.id]), allowed, now_ms=now_ms)
 
     known = History({}, {}, max(as_of.values(), default=0))
     holding = holds(known, at(70), asked, 70)
@@ -87,8 +87,6 @@ def test_a_view_is_the_same_at_all_times_at_which_it_holds(fields_of, times):
 
 
 def test_a_value_of_another_type_than_declared_is_not_served():
-    found = view(
-        [declared("a", "holding")], lambda _: Reading("x", NOW), {"p": frozenset({"holding"})}, now_ms=NOW, position=1
-    )
+    found = view([declared("a", "holding")], lambda _: Reading("x", NOW), {"p": frozenset({"holding"})}, now_ms=NOW)
 
     assert found.withheld == [("a", Withheld.UNKNOWN)]

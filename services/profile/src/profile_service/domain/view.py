@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import cast
 
 from profile_service.domain.facts import DAY_MS
 from profile_service.domain.features import Reading, Value
@@ -62,13 +62,10 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What is given and what is withheld, each sorted by name, and the position it was folded to."""
+    """What is given and what is withheld, each sorted by name."""
 
     given: Sequence[Given]
     withheld: Sequence[tuple[str, Withheld]]
-    position: int
-    memo: dict[object, Any] = field(default_factory=dict, compare=False, repr=False)
-    """What is made of `given` and `withheld` alone, made once."""
 
 
 def remembered(declared: Declared, history: History, now_ms: int) -> Reading | None:
@@ -108,7 +105,6 @@ def view(
     allowed: Mapping[str, frozenset[str]],
     *,
     now_ms: int,
-    position: int,
 ) -> View:
     """The view of `fields`, which come sorted by name, under what the basis allows."""
     covered: dict[tuple[str, frozenset[str]], tuple[str, ...]] = {}
@@ -122,11 +118,11 @@ def view(
             withheld.append((one.id, found))
         else:
             given.append(Given(one.id, one.kind, one.currency, one.category, found.value, found.as_of_ms, purposes))
-    return View(given, withheld, position)
+    return View(given, withheld)
 
 
 def holds(history: History, shown: View, fields: Iterable[Declared], now_ms: int) -> range:
-    """The times at which the view of this history, shown at `now_ms`, is the same, the position aside.
+    """The times at which the view of this history, shown at `now_ms`, is the same.
 
     That is until something gets stale, within the day, and not before the latest event (see `remembered`); what was found stale may
     have been fresh just before, and stays stale.

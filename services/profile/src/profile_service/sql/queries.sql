@@ -47,27 +47,23 @@ WHERE s.subject_id = ANY (:ids::uuid []) AND s.survivor IS NULL
 GROUP BY s.subject_id;
 
 -- name: members(subject_id)
--- Everybody whom this id's survivor answers for, the survivor first, and how far its partition is folded.
-SELECT m.subject_id::text AS subject_id, p.position
+-- Who answers for this id, once for each that it absorbed, and at least once.
+SELECT coalesce(s.survivor, s.subject_id)::text AS survivor, m.subject_id::text AS absorbed
 FROM subject AS s
-JOIN subject AS m ON m.subject_id = coalesce(s.survivor, s.subject_id) OR m.survivor = coalesce(s.survivor, s.subject_id)
-JOIN partition AS p ON p.partition = m.partition
-WHERE s.subject_id = :subject_id::uuid
-ORDER BY m.survivor NULLS FIRST, m.subject_id;
+LEFT JOIN subject AS m ON m.survivor = coalesce(s.survivor, s.subject_id)
+WHERE s.subject_id = :subject_id::uuid;
 
 -- name: resolve(kind, digest)
 -- As `members`, for an identifier; whether it is shared.
-SELECT m.subject_id::text AS subject_id, p.position, i.shared
+SELECT coalesce(s.survivor, s.subject_id)::text AS survivor, m.subject_id::text AS absorbed, i.shared
 FROM identifier AS i
 JOIN subject AS s ON s.subject_id = i.subject_id
-JOIN subject AS m ON m.subject_id = coalesce(s.survivor, s.subject_id) OR m.survivor = coalesce(s.survivor, s.subject_id)
-JOIN partition AS p ON p.partition = m.partition
-WHERE i.kind = :kind AND i.digest = :digest
-ORDER BY m.survivor NULLS FIRST, m.subject_id;
+LEFT JOIN subject AS m ON m.survivor = coalesce(s.survivor, s.subject_id)
+WHERE i.kind = :kind AND i.digest = :digest;
 
 -- name: held(subject_id, first_segment, last_segment, known)
--- As `members`, with those of each member's registers and the segments asked for that have changed since `known`; one row at least
--- for each member.
+-- Everybody whom this id's survivor answers for, the survivor first, and how far its partition is folded; with those of each member's
+-- registers and the segments asked for that have changed since `known`; one row at least for each member.
 SELECT m.subject_id::text AS subject_id, p.position, f.segment, f.version, f.body
 FROM subject AS s
 JOIN subject AS m ON m.subject_id = coalesce(s.survivor, s.subject_id) OR m.survivor = coalesce(s.survivor, s.subject_id)
