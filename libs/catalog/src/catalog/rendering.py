@@ -34,6 +34,8 @@ _ESCAPES: Mapping[str, Callable[[str], str]] = {
     "markdown": lambda text: _MARKDOWN.sub(r"\\\1", text),
 }
 
+_NOTHING: frozenset[str] = frozenset()
+
 Values = Mapping[str, Value | Missing]
 
 
@@ -56,73 +58,108 @@ class Rendered:
     without: tuple[str, ...] = field(default=())
 
 
+@dataclass(frozen=True, slots=True)
+class _Sheet:
+    """What saying a treatment on a channel in a locale takes, apart from values."""
+
+    action: str
+    treatment: Treatment
+    texts: _Locale
+    message: Message
+    slots: tuple[str, ...]
+    escape: Callable[[str], str]
+    names: frozenset[str]
+
+
 class Renderer:
-    """A bundle made ready to render: texts parsed once, nothing else kept."""
+    """A bundle made ready to render: texts parsed once, and what does not depend on values found once."""
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
         self._zone = ZoneInfo(bundle.bank.time_zone)
         self._actions = {treatment.id: action.id for action in bundle.actions for treatment in action.treatments}
         self._locales = {locale: _Locale(locale, source) for locale, source in bundle.messages.items()}
+        self._chains = {locale: bundle.bank.locale_chain(locale) for locale in bundle.bank.locale_ids}
+        self._sheets: dict[tuple[str, str, tuple[str, ...]], _Sheet] = {}
 
     def render(self, treatments: Iterable[str], locale: str, channel: str, values: Values) -> tuple[Rendered, ...]:
         """Each treatment for the locale and channel. `values` holds what the decision may read, by attribute id."""
-        return tuple(self._treatment(treatment, locale, channel, values) for treatment in treatments)
+        return tuple(self._treatment(self._sheet(each, locale, channel), values) for each in treatments)
+
+    def names(self, treatment: str, locale: str, channel: str) -> frozenset[str]:
+        """The attributes that the treatment's words name there: no other value changes what is rendered."""
+        return self._sheet(treatment, locale, channel).names
 
     def text(self, message: str, locale: str, values: Values | None = None, channel: str | None = None) -> str:
         """A message's own value, such as a reason."""
-        texts, found = self._find(message, locale)
+        texts, found = self._find(message, self._chain(locale))
         escaping = self._bundle.channel[channel].escaping if channel else "text"
-        words, _ = self._slot(texts, found, VALUE, values or {}, escaping)
+        words, _ = self._slot(texts, found, VALUE, values or {}, _ESCAPES[escaping])
         return words
 
     def fallback(self, action: str, locale: str) -> str:
         """The text that is shown for an action when content is down."""
         texts = self._bundle.action[action].fallback
-        return next(texts[known] for known in self._bundle.bank.locale_chain(locale) if known in texts)
+        return next(texts[known] for known in self._chain(locale) if known in texts)
 
-    def _treatment(self, treatment_id: str, locale: str, channel: str, values: Values) -> Rendered:
-        treatment = self._bundle.treatment.get(treatment_id)
-        if treatment is None or channel not in treatment.channels:
-            raise NotRenderable(f"{treatment_id} is not a treatment on {channel}")
-        texts, message = self._find(treatment.message, locale)
-        escaping = self._bundle.channel[channel].escaping
-        spoken = {name: self._slot(texts, message, name, values, escaping) for name in self._slots(treatment, channel)}
-        without = tuple(sorted({name for _, missing in spoken.values() for name in missing}))
-        slots = {name: words for name, (words, _) in spoken.items()}
+    def _treatment(self, sheet: _Sheet, values: Values) -> Rendered:
+        slots: dict[str, str] = {}
+        without: set[str] = set()
+        for name in sheet.slots:
+            slots[name], missing = self._slot(sheet.texts, sheet.message, name, values, sheet.escape)
+            without |= missing
+        treatment = sheet.treatment
         return Rendered(
-            self._actions[treatment_id],
-            treatment_id,
-            texts.id,
+            sheet.action,
+            treatment.id,
+            sheet.texts.id,
             FrozenMap(slots),
             treatment.link,
             treatment.icon,
             treatment.tone,
             treatment.format,
-            without,
+            tuple(sorted(without)),
         )
 
-    def _slots(self, treatment: Treatment, channel: str) -> tuple[str, ...]:
-        shown = self._bundle.channel[channel].slots
-        return tuple(name for name in treatment.slots if name in shown)
+    def _sheet(self, treatment: str, locale: str, channel: str) -> _Sheet:
+        """Remembered by the chain and not by the locale, which is whatever the caller says."""
+        key = (treatment, channel, self._chain(locale))
+        found = self._sheets.get(key)
+        if found is None:
+            found = self._sheets[key] = self._prepared(*key)
+        return found
 
-    def _find(self, message: str, locale: str) -> tuple[_Locale, Message]:
-        for known in self._bundle.bank.locale_chain(locale):
+    def _prepared(self, treatment_id: str, channel: str, chain: tuple[str, ...]) -> _Sheet:
+        treatment = self._bundle.treatment.get(treatment_id)
+        if treatment is None or channel not in treatment.channels:
+            raise NotRenderable(f"{treatment_id} is not a treatment on {channel}")
+        texts, message = self._find(treatment.message, chain)
+        shown = self._bundle.channel[channel]
+        slots = tuple(name for name in treatment.slots if name in shown.slots)
+        names = frozenset(name for slot in slots for name in _slot_of(message, slot).variables)
+        escape = _ESCAPES[shown.escaping]
+        return _Sheet(self._actions[treatment_id], treatment, texts, message, slots, escape, names)
+
+    def _chain(self, locale: str) -> tuple[str, ...]:
+        return self._chains.get(locale) or self._bundle.bank.locale_chain(locale)
+
+    def _find(self, message: str, chain: tuple[str, ...]) -> tuple[_Locale, Message]:
+        for known in chain:
             texts = self._locales.get(known)
             if texts and message in texts.messages:
                 return texts, texts.messages[message]
         raise NotRenderable(f"no text {message}")
 
     def _slot(
-        self, texts: _Locale, message: Message, name: str, values: Values, escaping: str
+        self, texts: _Locale, message: Message, name: str, values: Values, escape: Callable[[str], str]
     ) -> tuple[str, frozenset[str]]:
-        slot = message.slots.get(name)
-        if slot is None:
-            raise NotRenderable(f"{message.id} has no {name or 'value'}")
-        spoken = {attribute: self._value(attribute, values, texts, escaping) for attribute in slot.variables}
+        slot = _slot_of(message, name)
+        if not slot.variables:
+            return texts.fixed(message.id, name), _NOTHING
+        spoken = {attribute: self._value(attribute, values, texts, escape) for attribute in slot.variables}
         missing = frozenset(attribute for attribute, value in spoken.items() if value is None)
         if missing:
-            return texts.speak(message.id, self._alternative(message, slot).name, {}), missing
+            return texts.fixed(message.id, self._alternative(message, slot).name), missing
         return texts.speak(message.id, name, {variable_of(key): value for key, value in spoken.items()}), missing
 
     def _alternative(self, message: Message, slot: Slot) -> Slot:
@@ -131,13 +168,20 @@ class Renderer:
             raise NotRenderable(f"{message.id}.{slot.name} has no alternative without values")
         return alternative
 
-    def _value(self, attribute: str, values: Values, texts: _Locale, escaping: str) -> object:
+    def _value(self, attribute: str, values: Values, texts: _Locale, escape: Callable[[str], str]) -> object:
         info = self._bundle.table.get(attribute)
         seen = values.get(attribute, Missing.UNKNOWN)
         value = seen if info is None or isinstance(seen, Missing) else conform(seen, info.type)
         if info is None or isinstance(value, Missing | frozenset):
             return None
-        return texts.spoken(value, info.type, self._zone, _ESCAPES[escaping])
+        return texts.spoken(value, info.type, self._zone, escape)
+
+
+def _slot_of(message: Message, name: str) -> Slot:
+    slot = message.slots.get(name)
+    if slot is None:
+        raise NotRenderable(f"{message.id} has no {name or 'value'}")
+    return slot
 
 
 def render(
@@ -157,6 +201,14 @@ class _Locale:
         texts = Texts(source)
         self._fluent.add_resource(texts.resource)
         self.messages = texts.messages
+        self._fixed: dict[tuple[str, str], str] = {}
+
+    def fixed(self, message: str, slot: str) -> str:
+        """The words of a slot that names no value: always the same."""
+        words = self._fixed.get((message, slot))
+        if words is None:
+            words = self._fixed[message, slot] = self.speak(message, slot, {})
+        return words
 
     def speak(self, message: str, slot: str, arguments: Mapping[str, object]) -> str:
         """The slot's words; a fault inside a text is an error, because half a sentence must not be shown."""

@@ -45,7 +45,9 @@ def _rendered(speaker: Speaker, request: pb.RenderRequest, item: pb.RenderItem) 
     if treatment is None:
         return _fallback(speaker, request, item, "NO_TREATMENT")
     try:
-        (words,) = speaker.renderer.render([treatment.id], request.locale, request.channel, _values(item))
+        names = speaker.renderer.names(treatment.id, request.locale, request.channel)
+        values = _values(item, names) if names else {}
+        (words,) = speaker.renderer.render([treatment.id], request.locale, request.channel, values)
     except NotRenderable:
         return _fallback(speaker, request, item, "NO_TREATMENT")
     content = pb.RenderedContent(
@@ -67,8 +69,9 @@ def _treatment(bundle: Bundle, request: pb.RenderRequest, item: pb.RenderItem) -
     return found[0] if found else None
 
 
-def _values(item: pb.RenderItem) -> Values:
-    values = ((attribute.name, plain(attribute.value)) for attribute in item.values)
+def _values(item: pb.RenderItem, names: frozenset[str]) -> Values:
+    """The values that the words name; an item brings all that its purpose may read."""
+    values = ((attribute.name, plain(attribute.value)) for attribute in item.values if attribute.name in names)
     return {name: Missing.UNKNOWN if value is None else value for name, value in values}
 
 
