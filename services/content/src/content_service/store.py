@@ -103,9 +103,9 @@ class PostgresBundles:
             return await _active(tx)
 
     async def active(self) -> Active:
-        """What counts now, read in one snapshot."""
-        async with transaction(self._pool, isolation="repeatable_read", readonly=True) as tx:
-            return await _active(tx)
+        """What counts now."""
+        async with connection(self._pool) as reader:
+            return await _active(reader)
 
     async def list(self, state: State | None, *, before: int, limit: int) -> Sequence[tuple[int, Life]]:
         """Bundles, newest first."""
@@ -130,8 +130,8 @@ async def _retire(tx: Connection, audit: Audit) -> None:
 
 
 async def _active(tx: Connection) -> Active:
-    killed = [str(Killed(row["kind"], row["id"])) async for row in sql.all_killed(tx)]
-    return Active(await sql.active_digest(tx), tuple(killed), await sql.revision(tx))
+    row = await sql.active(tx)
+    return Active(row["digest"], tuple(row["killed"]), row["revision"])
 
 
 _: type[Bundles] = PostgresBundles

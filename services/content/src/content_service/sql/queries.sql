@@ -44,9 +44,13 @@ VALUES (:digest, :step, :subject, :by_whom, :why, :at_ms);
 -- a backup does not fall behind what replicas have seen.
 UPDATE activation SET revision = greatest(revision + 1, :at_ms::bigint) RETURNING revision;
 
--- name: revision()$
--- How many changes there were.
-SELECT revision FROM activation;
+-- name: active()^
+-- What counts now, what is stopped, and how many changes there were: in one statement, so that they belong together.
+SELECT
+    (SELECT digest FROM bundle WHERE state = 'active') AS digest,
+    ARRAY(SELECT kind || ':' || id FROM killed ORDER BY kind, id) AS killed,
+    revision
+FROM activation;
 
 -- name: add_killed(kind, id)!
 -- Stop something.
@@ -55,7 +59,3 @@ INSERT INTO killed (kind, id) VALUES (:kind, :id) ON CONFLICT DO NOTHING;
 -- name: remove_killed(kind, id)!
 -- Let something go on.
 DELETE FROM killed WHERE kind = :kind AND id = :id;
-
--- name: all_killed()
--- Everything that is stopped.
-SELECT kind, id FROM killed ORDER BY kind, id;
