@@ -60,7 +60,8 @@ class MemoryContacts:
                     refused.append((wish.item, cause))
                     continue
                 taken.append(Reservation(f"r{next(self._numbers)}", wish.item, wish.contact, until_ms))
-                self.held[decision_id, wish.item] = Held(decision_id, subjects[0], taken[-1])
+                whose = had.subject_id if (had := earlier[wish.item]) else subjects[0]
+                self.held[decision_id, wish.item] = Held(decision_id, whose, taken[-1])
                 known.append(wish.contact)
             if taken:
                 self._changed(subjects)
@@ -77,6 +78,8 @@ class MemoryContacts:
         return sorted(item for _, item in found)
 
     async def forget(self, subject_id: str) -> int:
+        if subject_id not in self.forgotten:
+            self._changed([subject_id])
         self.forgotten.add(subject_id)
         return self._remove(
             lambda outcome: outcome.subject_id == subject_id, lambda held: held.subject_id == subject_id
