@@ -143,7 +143,7 @@ class Look:
         now_ms = query.now_ms or now_us // 1000
         members = sorted(basis.members | {subject})
         looked = await self.signals.look(members, query.session, _asked(query), now_ms)
-        lag_ms, owned = await self._lag(looked), _owned(looked, _asked(query))
+        lag_ms, owned = await self._lag(looked), await self._owned(looked, _asked(query))
         visible = shown(looked.signals, basis.allows, self.catalog.active().killed)
         return Seen(visible, lag_ms, owned and lag_ms <= self.stale_ms, caught_up)
 
@@ -165,21 +165,21 @@ class Look:
         """The longest wait in the partitions of these sessions."""
         now_ms = self.clock.now_us() // 1000
         waits = [self.events.behind_ms(Position(p, at.position), now_ms) for p, at in sorted(looked.progress.items())]
-        return max(await asyncio.gather(*waits), default=0)
+        return max(await asyncio.gather(*waits), default=0) if waits else 0
+
+    async def _owned(self, looked: Looked, asked: Sequence[int]) -> bool:
+        """Whether somebody works on the partitions of these sessions; without any session, on all there are."""
+        if not looked.progress and not asked:
+            partitions, silent_ms = await self.signals.everything()
+            return partitions == PARTITIONS and silent_ms <= OWNER_SILENT_MS
+        heard = all(at.silent_ms <= OWNER_SILENT_MS for at in looked.progress.values())
+        return heard and looked.progress.keys() >= set(asked)
 
 
 def _asked(query: Query) -> list[int]:
     """Partitions that count whether or not a live session is in them."""
     asked = {query.wait_for.partition} if query.wait_for else set()
     return sorted(asked | ({partition_of(query.session)} if query.session else set()))
-
-
-def _owned(looked: Looked, asked: Sequence[int]) -> bool:
-    """Whether somebody works on the partitions of these sessions; without any session, on all there are."""
-    if not looked.progress and not asked:
-        return looked.partitions == PARTITIONS and looked.silent_ms <= OWNER_SILENT_MS
-    heard = all(at.silent_ms <= OWNER_SILENT_MS for at in looked.progress.values())
-    return heard and looked.progress.keys() >= set(asked)
 
 
 def _check_query(query: Query) -> None:

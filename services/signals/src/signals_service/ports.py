@@ -181,10 +181,15 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """Active signals; where the partitions stand that they may come from; how many partitions there are and their longest silence."""
+    """Active signals, and where the partitions stand that they may come from."""
 
     signals: list[StoredSignal]
     progress: Mapping[int, Progress]
+
+
+class Everything(NamedTuple):
+    """How many partitions are owned at all, and the longest silence among them."""
+
     partitions: int
     silent_ms: int
 
@@ -194,6 +199,10 @@ class Signals(Protocol):
 
     async def look(self, subjects: Sequence[str], session: str, partitions: Sequence[int], now_ms: int) -> Looked:
         """Signals that are active and may be returned (session empty: of all sessions), and how far their fold has come."""
+        ...
+
+    async def everything(self) -> Everything:
+        """All partitions together; never better than they are."""
         ...
 
     async def running(self, subjects: Sequence[str], now_ms: int) -> list[Running]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, Final
 
 from assent.events.v1.signal_pb2 import SIGNAL_CHANGE_DETECTED, SIGNAL_CHANGE_ENDED
 from automaton.sequencing import AHEAD_MS
@@ -14,12 +15,23 @@ from servicekit.postgres import Connection, Pool
 from servicekit.streams import subject
 from signals_service import translation
 from signals_service.domain.showing import StoredSignal
-from signals_service.ports import Looked, NewSignal, Progress, Running, SessionRow, SessionState, Signals, States, Step
+from signals_service.ports import (
+    Everything,
+    Looked,
+    NewSignal,
+    Progress,
+    Running,
+    SessionRow,
+    SessionState,
+    Signals,
+    States,
+    Step,
+)
 
 sql = queries.load("signals_service")
 
-EVERYTHING = -1
-"""Stands for all partitions together in the query `standing`."""
+KNOWN_FOR_S: Final = 0.25
+"""How old an answer about all partitions may be."""
 
 
 class PostgresStates:
@@ -67,18 +79,41 @@ class PostgresSignals:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self._everything: tuple[Everything | None, float] = (None, 0.0)
 
     async def look(self, subjects: Sequence[str], session: str, partitions: Sequence[int], now_ms: int) -> Looked:
-        """What is active, and how far the fold has come; progress is read first, so that it never promises too much."""
+        """What is active, and how far the fold has come: in one statement per subject, so that progress never promises too much."""
+        signals: list[StoredSignal] = []
+        progress: dict[int, Progress] = {}
         async with postgres.connection(self._pool) as connection:
-            rows = await sql.standing(connection, subjects=subjects, pps=partitions)
-            found = await sql.active_signals(
-                connection, subjects=subjects, session=session, latest_ms=now_ms + AHEAD_MS, now_ms=now_ms
-            )
-        signals = [_signal(row) for row in found]
-        progress = {row["pp"]: Progress(row["position"], row["silent_ms"] or 0) for row in rows}
-        everything = progress.pop(EVERYTHING)
-        return Looked(signals, progress, everything.position, everything.silent_ms)
+            for subject in subjects:
+                rows = await sql.look(
+                    connection,
+                    pps=partitions,
+                    subject=subject,
+                    session=session,
+                    latest_ms=now_ms + AHEAD_MS,
+                    now_ms=now_ms,
+                )
+                for row in rows:
+                    if row["id"] is not None:
+                        signals.append(_signal(row))
+                    else:
+                        # What an earlier statement said is older: it counts for the signals that came with it.
+                        progress.setdefault(row["pp"], Progress(row["position"], row["silent_ms"]))
+        return Looked(signals, progress)
+
+    async def everything(self) -> Everything:
+        """All partitions together. Asked at most four times a second, because it rarely matters; its age counts as silence."""
+        loop = asyncio.get_running_loop()
+        known, at = self._everything
+        if known is None or loop.time() - at > KNOWN_FOR_S:
+            at = loop.time()
+            async with postgres.connection(self._pool) as connection:
+                row = await sql.everything(connection)
+            known = Everything(row["partitions"], row["silent_ms"] or 0)
+            self._everything = known, at
+        return known._replace(silent_ms=known.silent_ms + int((loop.time() - at) * 1000))
 
     async def running(self, subjects: Sequence[str], now_ms: int) -> list[Running]:
         """Everything that has not expired, hidden or not."""

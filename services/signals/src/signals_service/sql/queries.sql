@@ -26,13 +26,9 @@ ON CONFLICT (pp) DO UPDATE SET epoch = excluded.epoch, seen_at = now() WHERE par
 SELECT pp, position, (extract(EPOCH FROM now() - seen_at) * 1000)::bigint AS silent_ms FROM partitions
 WHERE pp = ANY (:pps::smallint []);
 
--- name: standing(subjects, pps)
--- Where the partitions stand in which these subjects have live sessions, and those named; then, as partition -1, how many are owned at all
--- and the longest silence among them.
-SELECT pp, position, (extract(EPOCH FROM now() - seen_at) * 1000)::bigint AS silent_ms FROM partitions
-WHERE pp = ANY (:pps::smallint []) OR pp IN (SELECT s.pp FROM session_state AS s WHERE s.subject = ANY (:subjects::text []))
-UNION ALL
-SELECT -1, count(*), (extract(EPOCH FROM now() - min(seen_at)) * 1000)::bigint FROM partitions;
+-- name: everything()^
+-- How many partitions are owned at all, and the longest silence among them.
+SELECT count(*) AS partitions, (extract(EPOCH FROM now() - min(seen_at)) * 1000)::bigint AS silent_ms FROM partitions;
 
 -- name: sessions_of_partition(pp)
 -- Every live session of a partition.
@@ -82,14 +78,25 @@ INSERT INTO signal_changes (id, revision, change, at, reason)
 SELECT id, revision, :change, :at, :reason FROM unnest(:ids::text [], :revisions::integer []) AS given (id, revision)
 ON CONFLICT DO NOTHING;
 
--- name: active_signals(subjects, session, latest_ms, now_ms)
--- Signals of these subjects that are active, those that may be returned; `session` empty: all of their sessions.
+-- name: look(pps, subject, session, latest_ms, now_ms)
+-- Where the partitions stand in which a subject has live sessions, and those named; and its signals that are active, those that may be
+-- returned (`session` empty: of all its sessions). A row is one or the other. One subject at a time: a plan for any number of them is one
+-- that PostgreSQL makes anew each time, which costs more than all the rest.
 -- A session's times may run ahead of ours by what its first request was slower than the others: see automaton.sequencing.
-SELECT id, revision, definition, version, hash, kind, strength, warrants, internal, purpose, categories, session, subject, per, fields, count,
-    evidence, first_at, at, expires_at, ledger_index, bundle
-FROM signals
-WHERE subject = ANY (:subjects::text []) AND (:session = '' OR session = :session)
-    AND at <= :latest_ms AND expires_at > :now_ms AND ended_at IS NULL AND NOT internal AND NOT shadow;
+SELECT standing.pp, standing.position, standing.silent_ms, active.id, active.revision, active.definition, active.version, active.hash,
+    active.kind, active.strength, active.warrants, active.internal, active.purpose, active.categories, active.session, active.subject, active.per,
+    active.fields, active.count, active.evidence, active.first_at, active.at, active.expires_at, active.ledger_index, active.bundle
+FROM (
+    SELECT pp, position, (extract(EPOCH FROM now() - seen_at) * 1000)::bigint AS silent_ms FROM partitions
+    WHERE pp = ANY (:pps::smallint [] || ARRAY(SELECT live.pp FROM session_state AS live WHERE live.subject = :subject))
+) AS standing
+FULL JOIN (
+    SELECT id, revision, definition, version, hash, kind, strength, warrants, internal, purpose, categories, session, subject, per, fields, count,
+        evidence, first_at, at, expires_at, ledger_index, bundle
+    FROM signals
+    WHERE subject = :subject AND (:session = '' OR session = :session)
+        AND at <= :latest_ms AND expires_at > :now_ms AND ended_at IS NULL AND NOT internal AND NOT shadow
+) AS active ON FALSE;
 
 -- name: running_signals(subjects, now_ms)
 -- Everything of these subjects that has not expired, hidden or not: what a withdrawal may end.
