@@ -12,6 +12,7 @@ from profile_service.domain.windows import Total, Window, level_total, total, wi
 
 Value = int | bool | str | frozenset[str]
 Matches = Callable[[tuple[str, ...]], bool]
+Detector = Callable[[History, "Feature", Window], "Reading | None"]
 REMEMBERED: Final = 50_000
 """Series keys whose match is remembered per feature."""
 
@@ -107,6 +108,11 @@ class Matcher:
         wanted = [one for one in self._features if (one.kind, one.measure) == head and one.fits(series)]
         self._learned[series.key] = tuple(wanted)
         return self._learned[series.key]
+
+
+def up_to(history: History, at: Window) -> int:
+    """Up to when a count is complete: the newest event says so."""
+    return min(history.newest_ms, at.now_ms)
 
 
 def compute(feature: Feature, history: History, now_ms: int) -> Reading | None:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from profile_service.domain.facts import DAY_MS
-from profile_service.domain.features import Feature, Reading
+from profile_service.domain.features import Feature, Reading, up_to
 from profile_service.domain.fold import LAST
 from profile_service.domain.history import History
 from profile_service.domain.windows import Window
 
 
-def _up_to(history: History, at: Window) -> int:
-    return min(history.newest_ms, at.now_ms)
-
-
 def tenure_days(history: History, _feature: Feature, at: Window) -> Reading | None:
     """Days since the first product was opened."""
     opened = [at_ms for _, at_ms, _ in history.group("<opened") if at_ms <= at.now_ms]
-    return Reading(at.last - min(opened) // DAY_MS, _up_to(history, at)) if opened else None
+    return Reading(at.last - min(opened) // DAY_MS, up_to(history, at)) if opened else None
 
 
 def open_holdings(history: History) -> dict[str, tuple[int, list[object]]]:
@@ -60,7 +56,7 @@ def open_complaint(history: History, _feature: Feature, at: Window) -> Reading |
     """Whether a complaint is open."""
     if not history.newest_ms:
         return None
-    return Reading(any(state == "open" for *_, state in history.group("complaint")), _up_to(history, at))
+    return Reading(any(state == "open" for *_, state in history.group("complaint")), up_to(history, at))
 
 
 def life_events(history: History, _feature: Feature, at: Window) -> Reading | None:
@@ -68,11 +64,11 @@ def life_events(history: History, _feature: Feature, at: Window) -> Reading | No
     if not history.newest_ms:
         return None
     kinds = {kind for kind, _, day in history.group("life") if day >= at.first * DAY_MS}
-    return Reading(frozenset(kinds), _up_to(history, at))
+    return Reading(frozenset(kinds), up_to(history, at))
 
 
 def goals(history: History, _feature: Feature, at: Window) -> Reading | None:
     """Kinds of goals that are set."""
     if not history.newest_ms:
         return None
-    return Reading(frozenset(kind for kind, *_ in history.group("goal")), _up_to(history, at))
+    return Reading(frozenset(kind for kind, *_ in history.group("goal")), up_to(history, at))
