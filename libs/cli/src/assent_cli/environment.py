@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from assent_cli.discovery import Service
@@ -25,6 +25,8 @@ class Place:
     grpc_port: int
     ready_file: Path
     data: Path
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """Where the roles of the keys' database find it; only the ledger has any."""
 
 
 def environment(service: Service, place: Place, keys: Keys, more: Mapping[str, str]) -> dict[str, str]:
@@ -62,4 +64,11 @@ def _special(service: Service, place: Place, keys: Keys) -> dict[str, str]:
         "identifier_key": str(keys.identifier_key),
         "data_dir": str(place.data),
     }
-    return {name.upper(): value for name, value in known.items() if name in service.settings}
+    return {name.upper(): value for name, value in known.items() if name in service.settings} | _keys(place)
+
+
+def _keys(place: Place) -> dict[str, str]:
+    if not place.keys:
+        return {}
+    dsns = {"KEYS__DSN": place.keys["key_user"], "KEYS__SHREDDER_DSN": place.keys["key_shredder"]}
+    return {**dsns, "KEYS__FOLDER": str(place.data / "keks")}

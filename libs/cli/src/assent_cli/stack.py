@@ -26,7 +26,7 @@ from embedded.postgres import DURABLE, FAST, Postgres
 from embedded.scopes import ROLES
 from servicekit import nats as kit_nats
 from servicekit.migrate import migrate
-from servicekit.provision import DATABASE, provision, roles
+from servicekit.provision import DATABASE, KEPT_BY, KEYS, every_role, provision, provision_store, roles
 from servicekit.settings import NatsSettings
 from servicekit.streams import ensure_streams
 
@@ -74,13 +74,16 @@ class Stack:
     @property
     def passwords(self) -> dict[str, str]:
         """The password of each role in PostgreSQL."""
-        named = [role for service in self.services for role in roles(service)]
-        return files.passwords(self.state / "roles.secrets", named)
+        return files.passwords(self.state / "roles.secrets", every_role(self.services))
 
     def dsn(self, service: str, *, owner: bool = False) -> str:
         """Where a service finds its schema; with `owner` as the role that migrates it."""
         role = roles(service)[0 if owner else 1]
         return self.postgres.dsn(DATABASE, role=role, password=self.passwords[role])
+
+    def keys_dsn(self, role: str) -> str:
+        """Where one of the keys' roles finds them."""
+        return self.postgres.dsn(KEYS.database, role=role, password=self.passwords[role])
 
     def grpc_address(self, service: str) -> str:
         """Where a service answers gRPC; the same over restarts."""
@@ -137,7 +140,13 @@ class Stack:
 
     async def _prepare_stores(self) -> None:
         await provision(self.postgres.dsn(), self.services, self.passwords)
+        if KEPT_BY in self.services:
+            await self._prepare_keys()
         await asyncio.gather(self._ensure_streams(), *map(self._migrate, self.services.values()))
+
+    async def _prepare_keys(self) -> None:
+        await provision_store(self.postgres.dsn(), KEYS, self.passwords)
+        await migrate(self.keys_dsn(KEYS.owner), KEYS.schema, "post", package=KEYS.package)
 
     async def _ensure_streams(self) -> None:
         async with kit_nats.connect(self.nats_settings(), "cli") as bus:
@@ -170,6 +179,7 @@ class Stack:
             grpc_port=port,
             ready_file=self.state / "run" / f"{service.name}.json",
             data=data,
+            keys={role: self.keys_dsn(role) for role in KEYS.roles} if service.name == KEPT_BY else {},
         )
         env = environment(service, place, self.keys, self._env)
         return Supervised(service, env, log=log, port=port, changed=self._describe)

@@ -1,9 +1,12 @@
-"""Database, roles and schemas of a suite: run by an administrator before the first migration, and again whenever a service is added.
+"""Databases, roles and schemas of a suite: run by an administrator before the first migration, and again whenever a service or role is added.
 
-As a job: `python -m servicekit.provision --admin-dsn-file F --passwords-file F [--database NAME] SERVICE ...`; the second file is a JSON
-object of passwords by role. Secrets are read from files, because everybody can read a command line.
+As a job: `python -m servicekit.provision --admin-dsn-file F --passwords-file F [--database NAME] [--keys-admin-dsn-file F]
+[--keys-database NAME] SERVICE ...`; the second file is a JSON object of passwords by role. Secrets are read from files, because everybody
+can read a command line.
 
-Each service gets a schema and two roles: `<service>_owner` migrates it, `<service>` reads and writes its rows and nothing else.
+Each service gets a schema and two roles: `<service>_owner` migrates it, `<service>` reads and writes its rows and nothing else. A service
+may have further roles, which its migrations grant what they need. The ledger's keys live in a database of their own, best on a server of
+its own, so that no backup of the ledger can hold a key.
 """
 
 from __future__ import annotations
@@ -13,8 +16,10 @@ import asyncio
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -23,23 +28,82 @@ from servicekit.postgres import Connection, translated
 
 DATABASE = "assent"
 
+FURTHER: Final[Mapping[str, tuple[str, ...]]] = {
+    "consent": ("consent_writer", "consent_reader", "consent_signer", "consent_eraser", "consent_auditor"),
+}
+"""By service, the roles beside the one that migrates and the one that runs: none may do more than its one job."""
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A schema in a database of its own: `<schema>_owner` migrates it, with the package's files, and `roles` get what these grant."""
+
+    schema: str
+    database: str
+    roles: tuple[str, ...]
+    package: str
+
+    @property
+    def owner(self) -> str:
+        """The role that migrates."""
+        return f"{self.schema}_owner"
+
+    @property
+    def everybody(self) -> tuple[str, ...]:
+        """All its roles, the owner first."""
+        return (self.owner, *self.roles)
+
+
+KEYS: Final = Store("keys", "assent_keys", ("key_user", "key_shredder"), "consent_service.keys")
+"""The subjects' keys. `key_user` makes and re-wraps them, `key_shredder` ends them."""
+KEPT_BY: Final = "consent"
+"""The service whose keys they are."""
+
 
 def roles(service: str) -> tuple[str, str]:
     """The roles of a service: the one that migrates, the one that runs."""
     return f"{service}_owner", service
 
 
+def every_role(services: Iterable[str]) -> tuple[str, ...]:
+    """All roles that these services need, those of the keys included: who has a password."""
+    wanted = tuple(services)
+    own = [role for service in wanted for role in (*roles(service), *FURTHER.get(service, ()))]
+    return (*own, *(KEYS.everybody if KEPT_BY in wanted else ()))
+
+
 async def provision(
     admin_dsn: str, services: Iterable[str], passwords: Mapping[str, str], *, database: str = DATABASE
 ) -> None:
-    """Create what is missing and set every role's password; `passwords` is by role. Repeating it is harmless."""
+    """Create what is missing and set every role's password; `passwords` is by role. Repeating it is harmless.
+
+    A further role of which no password is given is made all the same, and cannot log in.
+    """
     async with translated():
         await _create_database(admin_dsn, database)
         connection = await asyncpg.connect(in_database(admin_dsn, database))
         try:
             await _close_to_public(connection, database)
             for service in services:
-                await _provision_service(connection, service, passwords)
+                owner, runner = roles(service)
+                given = {owner: passwords[owner], runner: passwords[runner]}
+                more = {role: passwords.get(role) for role in FURTHER.get(service, ())}
+                await _provision(connection, service, given | more, runner=runner)
+        finally:
+            await connection.close()
+
+
+async def provision_store(
+    admin_dsn: str, store: Store, passwords: Mapping[str, str], *, database: str | None = None
+) -> None:
+    """As `provision`, for a store: its database is that of its name unless another one is given."""
+    database = database or store.database
+    async with translated():
+        await _create_database(admin_dsn, database)
+        connection = await asyncpg.connect(in_database(admin_dsn, database))
+        try:
+            await _close_to_public(connection, database)
+            await _provision(connection, store.schema, {role: passwords[role] for role in store.everybody})
         finally:
             await connection.close()
 
@@ -66,15 +130,16 @@ async def _close_to_public(connection: Connection, database: str) -> None:
     await connection.execute("revoke all on schema public from public")
 
 
-async def _provision_service(connection: Connection, service: str, passwords: Mapping[str, str]) -> None:
-    owner, runner = roles(service)
+async def _provision(
+    connection: Connection, schema: str, passwords: Mapping[str, str | None], *, runner: str = ""
+) -> None:
     async with connection.transaction():
         await connection.fetchval(
-            "select set_config('provision.service', $1, true) || set_config('provision.owner_password', $2, true)"
-            " || set_config('provision.password', $3, true) is not null",
-            service,
-            passwords[owner],
-            passwords[runner],
+            "select set_config('provision.schema', $1, true) || set_config('provision.runner', $2, true)"
+            " || set_config('provision.passwords', $3, true) is not null",
+            schema,
+            runner,
+            json.dumps(passwords),
         )
         await connection.execute((resources.files("servicekit") / "sql" / "provision.sql").read_text())
 
@@ -85,10 +150,16 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--admin-dsn-file", type=Path, required=True)
     parser.add_argument("--passwords-file", type=Path, required=True)
     parser.add_argument("--database", default=DATABASE)
+    parser.add_argument("--keys-admin-dsn-file", type=Path, help="the server of the keys, when it is another one")
+    parser.add_argument("--keys-database", default=KEYS.database)
     parser.add_argument("services", nargs="+")
     given = parser.parse_args(argv)
-    dsn, passwords = given.admin_dsn_file.read_text().strip(), json.loads(given.passwords_file.read_text())
+    keys_file: Path = given.keys_admin_dsn_file or given.admin_dsn_file
+    dsn, keys_dsn = (file.read_text().strip() for file in (given.admin_dsn_file, keys_file))
+    passwords = json.loads(given.passwords_file.read_text())
     asyncio.run(provision(dsn, given.services, passwords, database=given.database))
+    if KEPT_BY in given.services:
+        asyncio.run(provision_store(keys_dsn, KEYS, passwords, database=given.keys_database))
 
 
 if __name__ == "__main__":

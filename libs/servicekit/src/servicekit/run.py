@@ -30,7 +30,7 @@ from servicekit.errors import AssentError, DeadlineExceeded
 from servicekit.exporting import exporting
 from servicekit.grpc_server import GrpcServer
 from servicekit.lifetimes import Supervised, supervised, together
-from servicekit.migrate import migrate
+from servicekit.migrate import Phase, migrate
 from servicekit.readiness import announce, ready, withdraw
 from servicekit.rpc import server as nats_server
 from servicekit.settings import BadSettings, ServiceSettings, parse_env_file
@@ -65,7 +65,7 @@ def main(build: Build[SettingsT], settings_type: type[SettingsT], argv: Sequence
     gc.set_threshold(*COLLECT)
     logs.configure(service=settings.service, instance=settings.instance, level=settings.telemetry.log_level)
     if arguments.command == "migrate":
-        return _run(lambda: migrate(settings.database.dsn, settings.service, arguments.phase))
+        return _run(lambda: _migrate(settings, arguments.phase))
     return _run(lambda: serve(build, settings))
 
 
@@ -101,6 +101,11 @@ def _run(work: Callable[[], object]) -> int:
         logger.exception("stopped by a bug")
         return 1
     return 0
+
+
+async def _migrate(settings: ServiceSettings, phase: Phase) -> None:
+    for schema in settings.schemas():
+        await migrate(schema.dsn, schema.name, phase, package=schema.package)
 
 
 async def serve(build: Build[SettingsT], settings: SettingsT, stop: asyncio.Event | None = None) -> None:

@@ -10,7 +10,7 @@ import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self, get_origin
+from typing import Any, ClassVar, NamedTuple, Self, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
@@ -92,6 +92,14 @@ class TelemetrySettings(Group):
     export_interval_ms: int = Field(default=10_000, gt=0)
 
 
+class Schema(NamedTuple):
+    """A schema that `migrate` brings up to date: `dsn` is its owner's, the migrations are the package's."""
+
+    dsn: str
+    name: str
+    package: str
+
+
 class ServiceSettings(BaseSettings):
     """What every service has: `class Settings(ServiceSettings, prefix="CONSENT")`, with `service: ClassVar[str] = "consent"`."""
 
@@ -110,6 +118,10 @@ class ServiceSettings(BaseSettings):
     drain_seconds: float = Field(default=10, gt=0)
     instance: str = Field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
     ready_file: Path | None = None
+
+    def schemas(self) -> Sequence[Schema]:
+        """What `migrate` brings up to date, in this order; a service with a further database adds it."""
+        return (Schema(self.database.dsn, self.service, f"{self.service}_service"),)
 
     def __init_subclass__(cls, prefix: str = "", **kwargs: Any) -> None:
         del prefix  # the hook below gets it too, once the model is complete

@@ -7,12 +7,13 @@ import itertools
 import os
 import secrets
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import asyncpg
 
 from servicekit.migrate import migrate
-from servicekit.provision import provision, roles
+from servicekit.provision import FURTHER, Store, provision, provision_store, roles
 from servicekit.settings import DatabaseSettings
 from testkit.platform import PostgresServer
 
@@ -27,6 +28,11 @@ class Database:
     dsn: str
     owner_dsn: str
     admin_dsn: str
+    dsns: Mapping[str, str] = field(default_factory=dict)
+
+    def dsn_of(self, role: str) -> str:
+        """As another of the service's roles, such as `consent_reader`."""
+        return self.dsns[role]
 
     @property
     def settings(self) -> DatabaseSettings:
@@ -59,6 +65,16 @@ class Databases:
         await provision(self._server.dsn(), [service], self._passwords_of(service), database=database.name)
         return database
 
+    async def store(self, store: Store) -> Database:
+        """A database of its own for a store, migrated; `dsn` is the first of its roles."""
+        name = f"{store.schema}_{next(self._numbers)}_{os.getpid()}"
+        passwords = {role: self._passwords[role] for role in store.everybody}
+        await provision_store(self._server.dsn(), store, passwords, database=name)
+        dsns = {role: self._server.dsn(name, role=role, password=password) for role, password in passwords.items()}
+        await migrate(dsns[store.owner], store.schema, "post", package=store.package)
+        first = dsns[store.roles[0]]
+        return Database(name, store.schema, store.package, first, dsns[store.owner], self._server.dsn(name), dsns)
+
     async def _template(self, service: str, package: str) -> str:
         database = await self.empty(service, package=package)
         await migrate(database.owner_dsn, service, "post", package=package)
@@ -76,8 +92,12 @@ class Databases:
         return database
 
     def _passwords_of(self, service: str) -> dict[str, str]:
-        return {role: self._passwords[role] for role in roles(service)}
+        return {role: self._passwords[role] for role in (*roles(service), *FURTHER.get(service, ()))}
 
     def _named(self, name: str, service: str, package: str) -> Database:
-        owner, runner = (self._server.dsn(name, role=role, password=self._passwords[role]) for role in roles(service))
-        return Database(name, service, package, dsn=runner, owner_dsn=owner, admin_dsn=self._server.dsn(name))
+        dsns = {
+            role: self._server.dsn(name, role=role, password=password)
+            for role, password in self._passwords_of(service).items()
+        }
+        owner, runner = roles(service)
+        return Database(name, service, package, dsns[runner], dsns[owner], self._server.dsn(name), dsns)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from pydantic import Field
 
-from servicekit.settings import AuthSettings, ServiceSettings
+from servicekit.provision import KEYS
+from servicekit.settings import AuthSettings, DatabaseSettings, Group, Schema, ServiceSettings
 
 CALLERS: Final[Mapping[str, tuple[str, ...]]] = {
     "content": ("consent.registry", "consent.check"),
@@ -25,9 +26,36 @@ class Auth(AuthSettings):
     callers: Mapping[str, tuple[str, ...]] = CALLERS
 
 
+class KeysSettings(Group):
+    """The subjects' keys: `dsn` as `key_user` (in migrations as the owner), `shredder_dsn` as `key_shredder`, the folder of the KEKs.
+
+    The database may be on a server of its own. Without these settings nothing can be sealed.
+    """
+
+    dsn: str | None = Field(default=None, repr=False, min_length=1)
+    shredder_dsn: str | None = Field(default=None, repr=False, min_length=1)
+    folder: Path | None = None
+
+    @property
+    def database(self) -> DatabaseSettings | None:
+        """For the pool of `key_user`; its schema is `keys`."""
+        return DatabaseSettings(dsn=self.dsn) if self.dsn else None
+
+    @property
+    def shredder_database(self) -> DatabaseSettings | None:
+        """For the pool of `key_shredder`; its schema is `keys`."""
+        return DatabaseSettings(dsn=self.shredder_dsn, max_size=2) if self.shredder_dsn else None
+
+
 class Settings(ServiceSettings, prefix="CONSENT"):
     """`ledger` names the ledger: its id is derived from the name, and the statement key bears it."""
 
     auth: Auth
     ledger: str = Field(default="harbour", pattern=r"^[a-z][a-z0-9_.-]{0,62}$")
     statement_key: Path
+    keys: KeysSettings = KeysSettings()
+
+    def schemas(self) -> Sequence[Schema]:
+        """The ledger, and the keys when they are configured."""
+        own = super().schemas()
+        return own if self.keys.dsn is None else (*own, Schema(self.keys.dsn, KEYS.schema, KEYS.package))

@@ -5,7 +5,7 @@ import sys
 import asyncpg
 import pytest
 
-from servicekit.provision import provision, roles
+from servicekit.provision import FURTHER, KEYS, Store, every_role, provision, provision_store, roles
 
 pytestmark = pytest.mark.integration
 
@@ -108,3 +108,56 @@ async def test_the_job_reads_its_secrets_from_files(platform, tmp_path):
     assert await asyncio.wait_for(job.wait(), 30) == 0
     gamma = await asyncpg.connect(platform.postgres.dsn("by_job", role="gamma", password="one"))
     await gamma.close()
+
+
+FURTHER_PASSWORDS = {role: f"pw-{role}" for role in every_role(["consent"])}
+
+
+async def test_a_further_role_may_come_in_and_gets_what_migrations_grant(platform):
+    await provision(platform.postgres.dsn(), ["consent"], FURTHER_PASSWORDS, database="ledger")
+    owner = await asyncpg.connect(platform.postgres.dsn("ledger", role="consent_owner", password="pw-consent_owner"))
+    await owner.execute("create table thing (n int); grant select on thing to consent_reader")
+    await owner.close()
+    for role in FURTHER["consent"]:
+        connection = await asyncpg.connect(platform.postgres.dsn("ledger", role=role, password=f"pw-{role}"))
+        if role == "consent_reader":
+            assert await connection.fetchval("select count(*) from thing") == 0
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute("insert into thing values (1)")
+        await connection.close()
+
+
+async def test_a_further_role_without_a_password_cannot_log_in(platform, monkeypatch):
+    monkeypatch.setitem(FURTHER, "delta", ("delta_reader",))
+    passwords = {"delta": "pw-delta", "delta_owner": "pw-delta_owner"}
+    await provision(platform.postgres.dsn(), ["delta"], passwords, database="quiet")
+    with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError):
+        await asyncpg.connect(platform.postgres.dsn("quiet", role="delta_reader", password="x"))
+
+
+async def test_a_store_has_its_own_database_and_roles(platform):
+    store = Store("vault", "vault", ("vault_user",), "none")
+    passwords = {role: f"pw-{role}" for role in store.everybody}
+    for _ in range(2):
+        await provision_store(platform.postgres.dsn(), store, passwords)
+    owner = await asyncpg.connect(platform.postgres.dsn("vault", role="vault_owner", password="pw-vault_owner"))
+    await owner.execute("create table thing (n int)")
+    await owner.close()
+    user = await asyncpg.connect(platform.postgres.dsn("vault", role="vault_user", password="pw-vault_user"))
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await user.fetchval("select count(*) from thing")
+    await user.close()
+
+
+async def test_the_job_makes_the_database_of_the_keys_with_the_ledger(platform, tmp_path):
+    (tmp_path / "dsn").write_text(platform.postgres.dsn() + "\n")
+    (tmp_path / "passwords").write_text(json.dumps(FURTHER_PASSWORDS))
+    files = ["--admin-dsn-file", str(tmp_path / "dsn"), "--passwords-file", str(tmp_path / "passwords")]
+    names = ["--database", "ledger_by_job", "--keys-database", "keys_by_job"]
+    command = [sys.executable, "-m", "servicekit.provision", *files, *names, "consent"]
+    job = await asyncio.create_subprocess_exec(*command)
+
+    assert await asyncio.wait_for(job.wait(), 30) == 0
+    for role in KEYS.everybody:
+        connection = await asyncpg.connect(platform.postgres.dsn("keys_by_job", role=role, password=f"pw-{role}"))
+        await connection.close()
