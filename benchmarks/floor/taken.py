@@ -20,7 +20,7 @@ from catalog.model import Bundle
 
 Messages = tuple[str, str, Message, Message]
 """Service, method, request, response."""
-ROWS = (("resolve",), ("basis",), ("view", "signals", "contact"), ("evaluate",), ("rank",), ("reserve",), ("render",))
+ROWS = (("resolve",), ("basis",), ("view", "signals", "contact"), ("evaluate",), ("rank",), ("reserve", "render"))
 """The rows of the pipeline (orchestration.md, Stages)."""
 
 

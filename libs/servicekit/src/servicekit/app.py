@@ -38,13 +38,15 @@ class Subscription:
 
     `body` is the name of the envelope's oneof field, such as "consent_changed"; events of other bodies are skipped and acknowledged.
     `durable` names the consumer; replicas of a service share it. With `every_replica` each replica gets its own ephemeral
-    consumer that starts at new messages: for in-process caches and open streams.
+    consumer that starts at new messages: for in-process caches and open streams. `gather_s`: how long a message may wait
+    for others, where handling many at once is much cheaper and nobody is in a hurry.
     """
 
     stream: str
     durable: str
     handlers: Mapping[str, EventHandler]
     every_replica: bool = False
+    gather_s: float = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,7 +145,7 @@ class Durable:
         for failures in itertools.count():
             try:
                 self._pull = self._pull or await self._make()
-                return await self._pull.take()
+                return await self._pull.take(linger_s=self._subscription.gather_s)
             except (Error, Unavailable, TimeoutError) as error:
                 logger.info("consuming %s starts again: %s", self._subscription.stream, type(error).__name__)
                 await self._let_go()

@@ -62,7 +62,9 @@ def _pure_stages(
     if record.HasField("ranked"):
         stages.append(("rank", record.ranked, lambda: ports.ranking.rank(choose.rank_request(draft, replay=True))))
     if record.HasField("rendered"):
-        stages.append(("render", record.rendered, lambda: ports.content.render(present.render_request(draft))))
+        stages.append(
+            ("render", record.rendered, lambda: ports.content.render(present.render_request(draft, draft.slate)))
+        )
     return stages
 
 

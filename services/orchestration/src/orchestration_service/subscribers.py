@@ -19,6 +19,8 @@ from servicekit.app import Subscription
 from servicekit.errors import Invalid
 from servicekit.jetstream import position
 
+ARCHIVED_WITHIN_S = 0.1
+"""Decisions of so many seconds are archived together: one transaction instead of many, beside the decisions that are being made."""
 NEWS = frozenset({SIGNAL_CHANGE_DETECTED, SIGNAL_CHANGE_LINKED, SIGNAL_CHANGE_CORRECTED})
 
 
@@ -46,7 +48,7 @@ def subscriptions(archive: Shelf, watches: Watches, remembered: Remembered) -> S
         wake_on_signal(envelope, watches)
 
     return (
-        Subscription("DECISIONS", "orchestration-archive", {"decision_recorded": keep}),
+        Subscription("DECISIONS", "orchestration-archive", {"decision_recorded": keep}, gather_s=ARCHIVED_WITHIN_S),
         Subscription("CONSENT", "orchestration-forget", {"subject_erased": forget}),
         Subscription(
             "CONSENT",

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from itertools import product
 
 import pytest
-from orchestration_fakes import PORTS, World, a_request, a_signal, break_stage, signed_basis
+from orchestration_fakes import (
+    EVERYTHING,
+    PORTS,
+    World,
+    a_request,
+    a_signal,
+    break_stage,
+    bundle,
+    shown,
+    signed_basis,
+)
 
 from orchestration_service.replaying import replay
 from servicekit.basis import SignedBasis
@@ -33,6 +44,37 @@ async def test_a_degraded_decision_is_replayed_as_it_was(stage, way):
     found = await replay(await decided(broken), World().ports())
 
     assert found.difference is None, found
+
+
+def _after_a_turn(reserve):
+    async def slower(request):
+        await asyncio.sleep(0)
+        return await reserve(request)
+
+    return slower
+
+
+async def test_words_of_what_took_a_refused_items_place_are_recorded_as_if_asked_in_one_call(world):
+    first = shown(await world.decider().decide(a_request(), caller="app"))
+    for full in ([first[0]], first):
+        again = World(full=set(full))
+        again.eligibility.reserve = _after_a_turn(again.eligibility.reserve)
+        record = await decided(again)
+        found = await replay(record, again.ports())
+
+        assert {placed.action for placed in record.slate}.isdisjoint(full)
+        assert [(stage.stage, stage.outcome) for stage in record.stages][-1] == ("rerender", "ok")
+        assert len(record.rendered.items) == len(record.slate)
+        assert found.difference is None, found
+
+
+async def test_a_slate_that_lost_everything_has_no_words(world):
+    world.full = {action.id for action in bundle().actions}
+    world.allowed = tuple(p for p in EVERYTHING if p != "servicing")
+    record = await decided(world)
+
+    assert record.HasField("rendered") == bool(record.slate)
+    assert (await replay(record, world.ports())).difference is None
 
 
 async def test_a_decision_on_signals_that_were_behind_is_replayed_as_it_was(world):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from google.protobuf.message import Message
@@ -39,7 +39,9 @@ def canonical(message: Message) -> bytes:
 
 @dataclass(slots=True)
 class Draft:
-    """Inputs first, then what the stages found, in their order. `may`: what survived; `asked`: items to reserve."""
+    """Inputs first, then what the stages found, in their order. `may`: what survived; `asked`: items to reserve; `worded`: the
+    slate that `rendered` has the words of.
+    """
 
     request: pb.DecideRequest
     decision_id: str
@@ -63,6 +65,7 @@ class Draft:
     reserved: ReserveResponse | None = None
     slate: list[Placed] = field(default_factory=list)
     rendered: RenderResponse | None = None
+    worded: Sequence[Placed] = ()
     placements: list[pb.PlacementAnswer] = field(default_factory=list)
     asked: set[str] = field(default_factory=set)
     degradations: list[pb.Degradation] = field(default_factory=list)

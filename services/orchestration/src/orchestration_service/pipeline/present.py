@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from assent.content.v1.content_service_pb2 import Rendered, RenderItem, RenderRequest, RenderResponse
 from assent.orchestration.v1 import orchestration_service_pb2 as pb
@@ -17,12 +17,10 @@ SHOWN_FOR_MS = 10 * 60 * 1000
 """How long an answer may be shown that no reservation and no signal ends sooner."""
 
 
-def render_request(draft: Draft) -> RenderRequest:
+def render_request(draft: Draft, slate: Sequence[Placed]) -> RenderRequest:
     """The chosen actions with the values that each one's purpose may read."""
     action = draft.bundle.action
-    values = {
-        purpose: draft.values_for(purpose) for purpose in {action[placed.action].purpose for placed in draft.slate}
-    }
+    values = {purpose: draft.values_for(purpose) for purpose in {action[placed.action].purpose for placed in slate}}
     return RenderRequest(
         bundle_digest=draft.active.digest,
         locale=draft.request.locale,
@@ -34,28 +32,54 @@ def render_request(draft: Draft) -> RenderRequest:
                 placement=placed.placement,
                 values=values[action[placed.action].purpose],
             )
-            for placed in draft.slate
+            for placed in slate
         ],
         variants=variants_of(draft),
     )
 
 
 async def render(draft: Draft, ports: Ports) -> RenderResponse | None:
-    """The words; a treatment that is stopped is not shown."""
-    if not draft.slate:
+    """The words of the slate as it was ranked, while its places are being reserved."""
+    slate = draft.slate
+    if not slate:
         return None
-    asked = render_request(draft)
+    draft.rendered, draft.worded = await _words(draft, slate, ports), slate
+    return draft.rendered
+
+
+async def rerender(draft: Draft, ports: Ports) -> RenderResponse | None:
+    """The words of what took a refused item's place; then `rendered` is of the slate as it is now, as if asked in one call."""
+    if draft.rendered is None or draft.slate == draft.worded:
+        return None
+    new = [placed for placed in draft.slate if placed not in draft.worded]
+    found = await _words(draft, new, ports) if new else None
+    kept = {_item(placed) for placed in draft.worded if placed in draft.slate}
+    words = {item.item: item for item in draft.rendered.items if item.item in kept}
+    words |= {item.item: item for item in found.items} if found else {}
+    items = [words[_item(placed)] for placed in draft.slate if _item(placed) in words]
+    draft.worded = draft.slate
+    draft.rendered = RenderResponse(items=items, bundle_digest=draft.active.digest) if draft.slate else None
+    return draft.rendered
+
+
+async def _words(draft: Draft, slate: Sequence[Placed], ports: Ports) -> RenderResponse:
+    asked = render_request(draft, slate)
     answer = await ports.content.render(asked)
     trust.check_words(draft, asked, answer)
-    draft.rendered = answer
-    stopped = set(draft.active.killed_of("treatment"))
-    present(draft, [item for item in answer.items if item.treatment not in stopped], ports.tracking_key)
     return answer
 
 
 def no_render(draft: Draft, _error: Exception) -> None:
     """The bundle's own fallback texts; `answer_with_fallbacks` shows them."""
+    draft.rendered = None
     draft.degrade("render", "CONTENT_UNAVAILABLE")
+
+
+def answer_with_words(draft: Draft, tracking_key: bytes) -> None:
+    """Present the slate in the words there are; a treatment that is stopped is not shown."""
+    stopped = draft.active.killed_of("treatment")
+    rendered = draft.rendered.items if draft.rendered else ()
+    present(draft, [item for item in rendered if item.treatment not in stopped], tracking_key)
 
 
 def answer_with_fallbacks(draft: Draft, tracking_key: bytes) -> None:

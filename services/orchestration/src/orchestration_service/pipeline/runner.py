@@ -28,8 +28,8 @@ async def run(draft: Draft, ports: Ports, *, ends_at: float) -> None:
             draft.finished(stage.name, output, outcome)
     if any(known.stage == "render" for known in draft.degradations):
         present.answer_with_fallbacks(draft, ports.tracking_key)
-    elif not draft.placements:
-        present.present(draft, (), ports.tracking_key)
+    else:
+        present.answer_with_words(draft, ports.tracking_key)
 
 
 async def _side_by_side(row: Sequence[Stage], draft: Draft, ports: Ports, seconds: float) -> Sequence[Ended]:

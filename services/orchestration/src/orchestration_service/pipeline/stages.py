@@ -36,8 +36,11 @@ PIPELINE: tuple[tuple[Stage, ...], ...] = (
     ),
     (Stage("evaluate", choose.evaluate, choose.no_evaluation, 3),),
     (Stage("rank", choose.rank, choose.no_ranking, 3),),
-    (Stage("reserve", choose.reserve, choose.no_reservation, 2),),
-    (Stage("render", present.render, present.no_render, 2),),
+    (
+        Stage("reserve", choose.reserve, choose.no_reservation, 2),
+        Stage("render", present.render, present.no_render, 2),
+    ),
+    (Stage("rerender", present.rerender, present.no_render, 2),),
 )
 RECORD_SHARE = 3.0
 """What is kept back for the record."""
