@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from assent.catalog.v1.value_pb2 import Attribute
@@ -20,8 +21,11 @@ LONGEST: Final = 256
 MODEL: Final = "model:"
 
 
-def query(request: RankRequest, allowed: Mapping[str, frozenset[str]]) -> Query:
-    """The query of a request whose basis allows this. Raises Invalid, and Exhausted for too many candidates."""
+def query(request: RankRequest, allowed: Mapping[str, frozenset[str]], reads: AbstractSet[str]) -> Query:
+    """The query of a request whose basis allows this, with the readings that a bundle's rules read and no others.
+
+    Raises Invalid, and Exhausted for too many candidates.
+    """
     if len(request.candidates) > MOST_CANDIDATES:
         raise Exhausted(f"At most {MOST_CANDIDATES} candidates.", reason="TOO_MANY_CANDIDATES", field="candidates")
     if len(request.placements) > MOST_PLACEMENTS:
@@ -38,7 +42,7 @@ def query(request: RankRequest, allowed: Mapping[str, frozenset[str]]) -> Query:
         arms=dict(request.arms),
         killed=frozenset(name.removeprefix(MODEL) for name in request.killed),
         allowed=allowed,
-        readings=dict(_readings(request)),
+        readings=dict(_readings(request, reads)) if reads else {},
         last_shown={shown.action: shown.at_ms for shown in request.contact.last_shown},
     )
 
@@ -69,44 +73,51 @@ def allowed_by(request: RankRequest, verifier: Verifier) -> Mapping[str, frozens
 
 def text(value: str, field: str) -> str:
     """A text of 1 to 256 printable characters."""
-    if not value or len(value) > LONGEST or not value.isprintable():
-        raise Invalid(f"1 to {LONGEST} printable characters.", reason="BAD_TEXT", field=field)
+    if not _is_text(value):
+        raise _bad_text(field)
     return value
 
 
+def _is_text(value: str) -> bool:
+    return 0 < len(value) <= LONGEST and value.isprintable()
+
+
+def _bad_text(field: str) -> Invalid:
+    return Invalid(f"1 to {LONGEST} printable characters.", reason="BAD_TEXT", field=field)
+
+
 def _candidates(request: RankRequest) -> tuple[Candidate, ...]:
-    found = tuple(
-        Candidate(text(each.action, f"candidates[{place}].action"), frozenset(each.placements))
-        for place, each in enumerate(request.candidates)
-    )
-    _refuse_repeats((candidate.action for candidate in found), "candidates")
+    found = tuple(Candidate(each.action, frozenset(each.placements)) for each in request.candidates)
+    for place, candidate in enumerate(found):
+        if not _is_text(candidate.action):
+            raise _bad_text(f"candidates[{place}].action")
+    _refuse_repeats([candidate.action for candidate in found], "candidates")
     return found
 
 
 def _placements(request: RankRequest) -> dict[str, int]:
-    _refuse_repeats((placement.id for placement in request.placements), "placements")
+    _refuse_repeats([placement.id for placement in request.placements], "placements")
     return {text(each.id, f"placements[{place}].id"): each.max_items for place, each in enumerate(request.placements)}
 
 
-def _refuse_repeats(names: Iterable[str], field: str) -> None:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise Invalid("Named twice.", reason="REPEATED", field=field)
-        seen.add(name)
+def _refuse_repeats(names: Collection[str], field: str) -> None:
+    if len(set(names)) < len(names):
+        raise Invalid("Named twice.", reason="REPEATED", field=field)
 
 
 def _unknown(field: str) -> Invalid:
     return Invalid("The bundle has no such thing.", reason="UNKNOWN_ID", field=field)
 
 
-def _readings(request: RankRequest) -> Iterator[tuple[str, Value]]:
-    yield from _attributes("", request.context)
+def _readings(request: RankRequest, reads: AbstractSet[str]) -> Iterator[tuple[str, Value]]:
+    yield from _attributes("", request.context, reads)
     for field in request.view:
-        yield from _value(field.attribute, field.value)
+        name = field.attribute
+        if name in reads:
+            yield from _value(name, field.value)
     for signal in sorted(request.signals, key=_weakest_first):
         yield f"signal.{signal.definition}", signal.strength
-        yield from _attributes(f"signal.{signal.definition}.", signal.fields)
+        yield from _attributes(f"signal.{signal.definition}.", signal.fields, reads)
     yield "context.channel", request.channel
 
 
@@ -115,9 +126,11 @@ def _weakest_first(signal: Signal) -> tuple[int, str]:
     return signal.strength, signal.id
 
 
-def _attributes(prefix: str, attributes: Iterable[Attribute]) -> Iterator[tuple[str, Value]]:
+def _attributes(prefix: str, attributes: Iterable[Attribute], reads: AbstractSet[str]) -> Iterator[tuple[str, Value]]:
     for attribute in attributes:
-        yield from _value(f"{prefix}{attribute.name}", attribute.value)
+        name = prefix + attribute.name
+        if name in reads:
+            yield from _value(name, attribute.value)
 
 
 def _value(name: str, value: WireValue) -> Iterator[tuple[str, Value]]:

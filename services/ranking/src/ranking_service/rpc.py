@@ -38,8 +38,10 @@ class RankingServicer(RankingServiceServicer):
     async def Rank(self, request: pb.RankRequest, context: object) -> pb.RankResponse:
         """Order and place."""
         ports = self._ports
-        asked = questions.query(request, questions.allowed_by(request, ports.verifier))
-        questions.check_names(asked, await ports.specifications.get(request.bundle_digest))
+        allowed = questions.allowed_by(request, ports.verifier)
+        specification = await ports.specifications.get(request.bundle_digest)
+        asked = questions.query(request, allowed, specification.reads)
+        questions.check_names(asked, specification)
         answer = await handlers.rank_candidates(
             asked,
             bundle_digest=request.bundle_digest,
@@ -78,12 +80,23 @@ def rank_response(answer: handlers.Answer) -> pb.RankResponse:
         snapshot_version=snapshot.version, snapshot_digest=snapshot.digest, arm=ranked.arm, flags=ranked.flags
     )
     # Parts are made where they belong: messages of their own would be copied.
-    for placed in ranked.slate:
-        response.slate.add(**placed._asdict())
-    for placed in ranked.reserves:
-        response.reserves.add(**placed._asdict())
-    for place, score in enumerate(ranked.scores, start=1):
-        response.scores.add(rank=place, **score._asdict())
+    for placement, slot, action in ranked.slate:
+        response.slate.add(placement=placement, slot=slot, action=action)
+    for placement, slot, action in ranked.reserves:
+        response.reserves.add(placement=placement, slot=slot, action=action)
+    for rank, score in enumerate(ranked.scores, start=1):
+        response.scores.add(
+            action=score.action,
+            propensity=score.propensity,
+            context_weight=score.context_weight,
+            value=score.value,
+            lever=score.lever,
+            priority=score.priority,
+            rank=rank,
+            flags=score.flags,
+            noiseless=score.noiseless,
+            evidence=score.evidence,
+        )
     return response
 
 

@@ -26,9 +26,9 @@ class Weights:
 
     def of(self, action: Action) -> float:
         """C of an action: 1 when no rule covers it."""
-        if not self._specification.rules:
+        covering = self._specification.covering.get(action.id)
+        if covering is None:
             return 1.0
-        covering = (rule for rule in self._specification.rules if action.id in rule.actions)
         return factor(rule.percent for rule in covering if self._holds(rule, action))
 
     def _holds(self, rule: ContextRule, action: Action) -> bool:
@@ -39,7 +39,7 @@ class Weights:
 
     def _visible(self, rule: ContextRule, action: Action) -> Readings:
         allowed = self._query.allowed.get(action.purpose, frozenset())
-        seen = ((name, self._read(name, action)) for name in sorted(rule.reads) if self._may_see(name, allowed))
+        seen = ((name, self._read(name, action)) for name in rule.reads if self._may_see(name, allowed))
         return {name: value for name, value in seen if value is not None}
 
     def _may_see(self, name: str, allowed: frozenset[str]) -> bool:

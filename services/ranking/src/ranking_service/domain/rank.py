@@ -30,6 +30,8 @@ from servicekit.errors import Invalid
 
 LEARNING_ARMS: Final = frozenset({"full", "no_lever", "propensity_only"})
 """Arms that order by the models: only these explore and ramp."""
+OTHER_FACTORS: Final = frozenset({"no_lever", "propensity_only", "random_propensity"})
+"""Arms that value by other factors than `full`."""
 
 
 class Considered(NamedTuple):
@@ -50,7 +52,7 @@ def rank(query: Query, specification: Specification, snapshot: Snapshot, estimat
         arm=ranking.arm,
         slate=slate.placed(),
         reserves=slate.reserve(entries),
-        scores=tuple(_marked(each.score, explored_actions) for each in ordered),
+        scores=tuple([_marked(each.score, explored_actions) for each in ordered]),
         flags=(SNAPSHOT_STALE,) if snapshot.is_stale(query.now_ms) else (),
     )
 
@@ -103,7 +105,7 @@ class _Ranking:
         admitted = self._admits(action)
         if not admitted and self.arm in LEARNING_ARMS:
             score = score._replace(flags=(*score.flags, RAMP))
-        return Considered(entry, self._in_arm(score), admitted)
+        return Considered(entry, self._in_arm(score) if self.arm in OTHER_FACTORS else score, admitted)
 
     def _score(self, action: Action) -> Score:
         propensity, noiseless, evidence, flags = self._propensity(action)
@@ -123,15 +125,13 @@ class _Ranking:
         return found, estimate.noiseless, estimate.evidence, () if estimate.evidence else (PRIOR_ONLY,)
 
     def _in_arm(self, score: Score) -> Score:
-        """The score with the factors that the arm uses."""
+        """The score with the factors that the arm uses, which is one of `OTHER_FACTORS`."""
         if self.arm == "no_lever":
             score = score._replace(lever=1.0)
         elif self.arm == "propensity_only":
             score = score._replace(context_weight=1.0, value=1.0, lever=1.0)
-        elif self.arm == "random_propensity":
-            score = score._replace(propensity=noise.draw(self._key, "propensity", score.action) >> 34)
         else:
-            return score
+            score = score._replace(propensity=noise.draw(self._key, "propensity", score.action) >> 34)
         worth = priority(score.propensity / ONE, score.value, score.context_weight, score.lever)
         return score._replace(priority=worth)
 

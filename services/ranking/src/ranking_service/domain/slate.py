@@ -73,6 +73,8 @@ class Slate:
     def fill(self, entries: Iterable[Entry]) -> None:
         """Each placement's open slots, with the first entries that fit: one pass, because what does not fit never will."""
         ordered = tuple(entries)
+        if not ordered:
+            return
         for placement in self._placements:
             for entry in ordered:
                 if not self.is_open(placement):
@@ -90,6 +92,8 @@ class Slate:
 
     def reserve(self, entries: Sequence[Entry]) -> tuple[Placed, ...]:
         """The next ones of each placement; their slots count on."""
+        if len(entries) == len(self._used):
+            return ()
         placed = frozenset(self.placed())
         # One walk per placement, because what does not fit never will.
         walks = [(placement, iter(entries)) for placement in self._placements]

@@ -47,7 +47,7 @@ class Snapshot:
         """SHA-256 of the canonical bytes."""
         return hashlib.sha256(self.body).digest()
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Its name: "sha256:<hex>"."""
         return f"sha256:{self.digest_bytes.hex()}"

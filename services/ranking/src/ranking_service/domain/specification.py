@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from ranking_service.domain.arbitration import ONE
@@ -98,6 +99,17 @@ class Specification:
     arms: Mapping[str, Mapping[str, ArmOrder]] = field(default_factory=dict)
     """Orders by experiment and arm; holdouts first, then in the bundle's order."""
     categories: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        """Everything that any rule reads."""
+        return frozenset().union(*(rule.reads for rule in self.rules))
+
+    @cached_property
+    def covering(self) -> Mapping[str, tuple[ContextRule, ...]]:
+        """The rules of each action that has any."""
+        covered = frozenset().union(*(rule.actions for rule in self.rules))
+        return {action: tuple(rule for rule in self.rules if action in rule.actions) for action in covered}
 
 
 NO_DEFAULT = ONE
