@@ -12,10 +12,21 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from consent_service import handlers, reading
-from consent_service.commands import Check, Evaluate, FindRegistry, Look, Publish, RecordChoice, SetLink, Withdraw
+from consent_service import handlers, history, reading
+from consent_service.commands import (
+    Check,
+    Evaluate,
+    FindRegistry,
+    ListEvents,
+    Look,
+    Publish,
+    RecordChoice,
+    SetLink,
+    Signal,
+    Withdraw,
+)
 from consent_service.domain import document
-from consent_service.domain.acceptance import Item, Screen
+from consent_service.domain.acceptance import Evidence, Item, Screen
 from consent_service.domain.choices import Key, NoticeRef, Scope
 from consent_service.domain.entries import Entry, Head
 from consent_service.domain.fold import unknown
@@ -133,6 +144,11 @@ def served(purpose: str = "sharing", **changed: Any) -> Item:
     return Item(Kind.NOTICE_SERVED, scope(purpose, **changed))
 
 
+def acts(kind: Kind, purpose: str = "*", **sets: Any) -> Item:
+    """An item of the objection layer."""
+    return Item(kind, Scope(purpose, **{name: frozenset(values) for name, values in sets.items()}))
+
+
 def screen(*items: Item, **changed: Any) -> Screen:
     return Screen(items, **{"notice": ref(), **changed})
 
@@ -160,7 +176,7 @@ class MemoryLedger:
         self._answer()
         state = self.states.get(self.roots.get(subject, subject), unknown(subject))
         next_start = 0 if epoch < 1 else None
-        return Snapshot(self.head, state.members, state.statements, next_start)
+        return Snapshot(self.head, state.members, state.statements, next_start, state.status, state.subject)
 
     @asynccontextmanager
     async def writing(self):
@@ -175,9 +191,17 @@ class MemoryLedger:
         found = [published for published in self.registries if digest in ("", published.digest)]
         return found[-1] if found else None
 
-    async def registry_known_at(self, recorded_us: int) -> int | None:
-        known = [p.index for p in self.registries if self.entries[p.index].recorded_us <= recorded_us]
+    async def registry_known_at(self, recorded_us: int, *, size: int) -> int | None:
+        known = [
+            p.index for p in self.registries if p.index < size and self.entries[p.index].recorded_us <= recorded_us
+        ]
         return max(known, default=None)
+
+    async def recorded_at(self, index: int) -> int | None:
+        return self.entries[index].recorded_us if index < len(self.entries) else None
+
+    async def page(self, subject: str, *, after: int, size: int, amount: int):
+        return [e for e in self.entries[:size] if e.subject == subject and e.index > after][:amount]
 
     async def notice(self, ref: NoticeRef) -> NoticeBytes | None:
         return self.notices.get(ref[:3])
@@ -212,6 +236,9 @@ class MemoryWriting:
         while found[-1].survivor is not None:
             found.append(self.ledger.states[found[-1].survivor])
         return tuple(found)
+
+    async def entry(self, index: int):
+        return self.ledger.entries[index] if index < len(self.ledger.entries) else None
 
     async def commit(self, commit) -> None:
         ledger = self.ledger
@@ -258,19 +285,29 @@ class Bench:
 
     async def publish_bytes(self, document: bytes, notices=(), request: Request | None = None):
         command = Publish(request or a_request(document), document, tuple(notices), ("one", "two"))
-        return await handlers.publish_registry(command, **self._with)
+        return await handlers.write(command, **self._with)
 
     async def choose(self, subject: str, *items: Item, request: Request | None = None, **changed: Any):
         command = RecordChoice(request or a_request(), subject, screen(*items, **changed))
-        return await handlers.record_choice(command, **self._with)
+        return await handlers.write(command, **self._with)
 
     async def withdraw(self, subject: str, *scopes: Scope, request: Request | None = None, **changed: Any):
         command = Withdraw(request or a_request(), subject, scopes or (Scope("*"),), **changed)
-        return await handlers.withdraw_consent(command, **self._with)
+        return await handlers.write(command, **self._with)
+
+    async def object(self, subject: str, *items: Item, **changed: Any):
+        """Objections, restrictions and their lifting, as items."""
+        changed = {"evidence": Evidence(method="button"), "notice": None, **changed}
+        return await self.choose(subject, *items, **changed)
+
+    async def signal(self, subject: str, on: bool = True, request: Request | None = None, **changed: Any):
+        fields = {"evidence": Evidence(method="button"), **changed}
+        command = Signal(request or a_request(), subject, fields.pop("signal", "gpc"), on, **fields)
+        return await handlers.write(command, **self._with)
 
     async def link(self, survivor: str, absorbed: str, linked: bool = True, request: Request | None = None):
         command = SetLink(request or a_request(), survivor, absorbed, linked)
-        return await handlers.set_subject_link(command, **self._with)
+        return await handlers.write(command, **self._with)
 
     async def check(self, subject: str, *keys: Key, **changed: Any):
         keys = keys or (Key("offers", "mobile", "transaction"),)
@@ -287,7 +324,10 @@ class Bench:
         return json.loads((await self.basis(subject, channel, **changed))[0].body)
 
     async def look(self, subject: str, **changed: Any):
-        return await reading.get_consent_state(Look(subject, **changed), **self._with)
+        return await history.get_consent_state(Look(subject, **changed), **self._with)
+
+    async def events(self, subject: str, **changed: Any):
+        return await history.list_consent_events(ListEvents(subject, **changed), ledger=self.ledger)
 
     async def registry(self, **changed: Any):
-        return await reading.get_registry(FindRegistry(**changed), ledger=self.ledger)
+        return await history.get_registry(FindRegistry(**changed), ledger=self.ledger)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import lru_cache
 from typing import Any
 
@@ -11,7 +12,9 @@ from consent_service.domain.acceptance import Actor, Evidence
 from consent_service.domain.choices import NoticeRef, Scope, Statement
 from consent_service.domain.entries import Entry
 from consent_service.domain.fold import Link, Statements
+from consent_service.domain.position import Position
 from consent_service.domain.words import ActorType, Kind
+from consent_service.ports import Result, Written
 from servicekit.basis import canonical
 
 Json = dict[str, Any]
@@ -102,6 +105,7 @@ def write_body(entry: Entry) -> str:
             evidence=_write_evidence(evidence) if evidence else None,
             regimes=list(entry.regimes),
             note=dict(entry.note),
+            sealed=sorted(entry.sealed),
         )
     ).decode()
 
@@ -123,6 +127,7 @@ def _write_link(link: Link) -> Json:
         "link": link.link,
         "members": sorted(link.members),
         "statements": [write_statement(statement) for statement in link.statements],
+        **_present(sealed=sorted(link.sealed)),
     }
 
 
@@ -146,6 +151,7 @@ def read_entry(row: Mapping[str, Any]) -> Entry:
         regimes=tuple(body.get("regimes", ())),
         request_id=row["request_id"],
         note=body.get("note", {}),
+        sealed=frozenset(body.get("sealed", ())),
     )
 
 
@@ -156,4 +162,25 @@ def _read_link(value: Mapping[str, Any]) -> Link:
         link=value["link"],
         members=frozenset(value["members"]),
         statements=tuple(map(read_statement, value["statements"])),
+        sealed=frozenset(value.get("sealed", ())),
+    )
+
+
+def write_result(result: Result) -> str:
+    """What a repeat of the request is answered with."""
+    return json.dumps({**asdict(replace(result, carried=())), "carried": list(map(write_statement, result.carried))})
+
+
+def read_result(text: str) -> Result:
+    """As written; what earlier versions did not write is absent."""
+    value = json.loads(text)
+    return Result(
+        position=Position(**value["position"]),
+        recorded_us=value["recorded_us"],
+        entries=tuple(Written(**entry) for entry in value["entries"]),
+        subject=value["subject"],
+        denied=tuple(value["denied"]),
+        digest=value["digest"],
+        display_status=value.get("display_status", ""),
+        carried=tuple(map(read_statement, value.get("carried", ()))),
     )

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from consent_service.domain.acceptance import Actor, Screen
+from consent_service.domain.acceptance import Actor, Evidence, Screen
 from consent_service.domain.basis import DEFAULT_TTL_US
 from consent_service.domain.choices import Key, NoticeRef, Scope
+from consent_service.domain.position import Position
 from consent_service.ports import NoticeBytes, Request
 
 
 @dataclass(frozen=True, slots=True)
 class RecordChoice:
-    """The choices of a preference screen."""
+    """The choices of a preference screen, grants under one notice, or objections."""
 
     request: Request
     subject: str
@@ -21,13 +22,29 @@ class RecordChoice:
 
 @dataclass(frozen=True, slots=True)
 class Withdraw:
-    """Take back everything in these scopes."""
+    """Take back everything in these scopes, or what the grant with this index granted."""
 
     request: Request
     subject: str
-    scopes: tuple[Scope, ...]
+    scopes: tuple[Scope, ...] = ()
+    grant: int | None = None
     actor: Actor = field(default_factory=Actor)
     reason: str = ""
+    event_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """An opt-out signal of a subject's device, switched on or off. Without a regime it speaks to all that know it."""
+
+    request: Request
+    subject: str
+    signal: str
+    on: bool
+    regime: str = ""
+    device_ref: str = ""
+    actor: Actor = field(default_factory=Actor)
+    evidence: Evidence = field(default_factory=Evidence)
     event_us: int | None = None
 
 
@@ -65,7 +82,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Evaluate:
-    """The basis of a subject on a channel now."""
+    """The basis of a subject on a channel now; with `replay` the unsigned one that was given at that position, at `at_us`."""
 
     subject: str
     channel: str
@@ -74,21 +91,41 @@ class Evaluate:
     purposes: tuple[str, ...] = ()
     min_token: bytes = b""
     ttl_us: int = DEFAULT_TTL_US
+    replay: Position | None = None
+    replay_kid: str = ""
+
+
+Moment = int | Position
+"""A time in epoch microseconds, or the place in the ledger that was recorded then."""
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A subject's state as of a time, as known at a time."""
+    """A subject's state as of a time, as known at a time or at a place in the ledger."""
 
     subject: str
-    as_of_us: int | None = None
-    as_known_at_us: int | None = None
+    as_of: Moment | None = None
+    as_known_at: Moment | None = None
     include_ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
+class ListEvents:
+    """A page of a subject's entries: those after an index."""
+
+    subject: str
+    after: int = -1
+    amount: int = 100
+
+
+@dataclass(frozen=True, slots=True)
 class FindRegistry:
-    """The latest registry, or one by digest; and perhaps a notice's bytes."""
+    """The latest registry, one by digest, or the one in force at a place; and perhaps a notice's bytes."""
 
     digest: str = ""
     notice: NoticeRef | None = None
+    position: Position | None = None
+
+
+Command = RecordChoice | Withdraw | Signal | SetLink | Publish
+"""All that writes."""

@@ -11,6 +11,7 @@ from consent_service.domain.choices import NoticeRef
 from consent_service.domain.entries import Entry, Head, Lineage, Write
 from consent_service.domain.fold import Statements
 from consent_service.domain.position import Position
+from consent_service.domain.words import Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a write did. `denied` and `digest` are what withdrawals and publications add."""
+    """What a write did. `denied` and what follows is added by denials, publications, signals and links."""
 
     position: Position
     recorded_us: int
@@ -41,6 +42,8 @@ class Result:
     subject: str = ""
     denied: tuple[str, ...] = ()
     digest: str = ""
+    display_status: str = ""
+    carried: Statements = ()
     replayed: bool = False
 
 
@@ -75,12 +78,14 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One reading of the primary: the head, and the state that answers for a subject."""
+    """One reading of the primary: the head, and the state that answers for a subject, which is `subject`'s."""
 
     head: Head
     members: frozenset[str]
     statements: Statements
     next_start: int | None
+    status: Status = Status.LIVE
+    subject: str = ""
 
 
 class Publications(Protocol):
@@ -111,6 +116,10 @@ class Writing(Publications, Protocol):
         """The subject's state and those of the subjects above it; an empty state for one nobody knows."""
         ...
 
+    async def entry(self, index: int) -> Entry | None:
+        """One entry."""
+        ...
+
     async def commit(self, commit: Commit) -> None:
         """Store it all, and announce it; it counts once the write is left without an error."""
         ...
@@ -131,10 +140,18 @@ class Ledger(Publications, Protocol):
         """The latest registry, or the latest of a digest."""
         ...
 
-    async def registry_known_at(self, recorded_us: int) -> int | None:
-        """The index of the registry in force at a time of the ledger."""
+    async def registry_known_at(self, recorded_us: int, *, size: int) -> int | None:
+        """The index of the registry in force at a time of the ledger, among its first `size` entries."""
+        ...
+
+    async def recorded_at(self, index: int) -> int | None:
+        """When the entry with this index was recorded; None when there is none."""
         ...
 
     async def history(self, subject: str, *, size: int, known_us: int, as_of_us: int) -> Sequence[Entry]:
         """The subject's entries in order: the first `size` of the ledger, recorded and happened no later than these times."""
+        ...
+
+    async def page(self, subject: str, *, after: int, size: int, amount: int) -> Sequence[Entry]:
+        """At most `amount` of the subject's entries in order: the first `size` of the ledger, with an index above `after`."""
         ...

@@ -1,26 +1,27 @@
-"""The use cases that read: checks and bases from one snapshot of the primary, and history."""
+"""The use cases that check: verdicts and bases from one snapshot of the primary."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from consent_service.commands import Check, Evaluate, FindRegistry, Look
+from consent_service.commands import Check, Evaluate
 from consent_service.domain import basis, verdicts
-from consent_service.domain.choices import Key, Statement
-from consent_service.domain.entries import Entry, fold
-from consent_service.domain.fold import SubjectState, unknown
+from consent_service.domain.basis import Plan
+from consent_service.domain.fold import Statements
 from consent_service.domain.position import Position, read_token, require
 from consent_service.domain.registry import Registry
 from consent_service.domain.verdicts import Verdict
-from consent_service.ports import Ledger, NoticeBytes, Published, Snapshot
+from consent_service.domain.words import Status
+from consent_service.history import FOREVER, Replay
+from consent_service.ports import Ledger, Snapshot
 from consent_service.registries import Registries
-from servicekit.basis import SignedBasis, sign_encoded
+from servicekit.basis import SignedBasis, canonical, sign_encoded
 from servicekit.clock import Clock
-from servicekit.errors import FailedPrecondition, NotFound
+from servicekit.errors import FailedPrecondition
 
 AT_SLACK_US: Final = 2_000_000
 
@@ -41,26 +42,6 @@ class Checked:
     position: Position
 
 
-@dataclass(frozen=True, slots=True)
-class Looked:
-    """What is on record about a subject."""
-
-    statements: tuple[Statement, ...]
-    verdicts: tuple[tuple[Key, Verdict], ...]
-    registry_digest: str
-    position: Position
-    members: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class FoundRegistry:
-    """A registry, where it was published, and the notice asked for."""
-
-    published: Published
-    position: Position
-    notice: NoticeBytes | None
-
-
 async def check_consent(query: Check, *, ledger: Ledger, registries: Registries, clock: Clock) -> Checked:
     """The verdict for each key, now."""
     snapshot = await _read(ledger, query.subject, query.min_token)
@@ -68,7 +49,8 @@ async def check_consent(query: Check, *, ledger: Ledger, registries: Registries,
     registry = await registries.in_force(snapshot.head, ledger)
     regimes = verdicts.applicable(registry, query.regimes)
     found = tuple(
-        verdicts.verdict(registry, snapshot.statements, key, regimes=regimes, at_us=at_us) for key in query.keys
+        verdicts.verdict(registry, snapshot.statements, key, regimes=regimes, at_us=at_us, status=snapshot.status)
+        for key in query.keys
     )
     return Checked(found, snapshot.head.position)
 
@@ -76,26 +58,69 @@ async def check_consent(query: Check, *, ledger: Ledger, registries: Registries,
 async def evaluate_basis(
     query: Evaluate, *, ledger: Ledger, registries: Registries, clock: Clock, key: StatementKey
 ) -> tuple[SignedBasis, Position]:
-    """A signed statement of everything allowed on a channel, now."""
+    """A signed statement of everything allowed on a channel, now; or, unsigned, the one that was given at an earlier position."""
+    if query.replay is not None:
+        return await _recompute(query, query.replay, ledger=ledger, registries=registries, key=key), query.replay
     snapshot = await _read(ledger, query.subject, query.min_token)
     at_us = _at(query.at_us, snapshot, clock)
     registry = await registries.in_force(snapshot.head, ledger)
-    plan = registries.plan(registry, verdicts.applicable(registry, query.regimes), query.channel, query.purposes)
-    judged = registries.judged(plan, snapshot.statements, at_us)
-    head = snapshot.head.position
-    body = basis.body(
-        judged.evaluated,
+    plan = _plan(query, registry, registries)
+    position = snapshot.head.position
+    if snapshot.status is not Status.LIVE:
+        evaluated = basis.closed(plan, snapshot.status)
+        body = canonical(_body(query, plan, evaluated, position, snapshot.members, at_us, key.key_id))
+    else:
+        judged = registries.judged(plan, snapshot.statements, at_us)
+        body = judged.encode(_body(query, plan, judged.evaluated, position, snapshot.members, at_us, key.key_id))
+    return sign_encoded(body, key.key, key.key_id), position
+
+
+async def _recompute(
+    query: Evaluate, position: Position, *, ledger: Ledger, registries: Registries, key: StatementKey
+) -> SignedBasis:
+    """The same bytes again, from the entries up to the position: a function of them, the registry, and the arguments."""
+    replay = await Replay.at(ledger, position)
+    registry = await registries.at(await ledger.registry_known_at(FOREVER, size=replay.size), ledger)
+    state = (await replay.answering(query.subject)).state
+    plan = _plan(query, registry, registries)
+    at_us = query.at_us or 0
+    evaluated = _evaluated(plan, state.statements, state.status, at_us)
+    kid = query.replay_kid or key.key_id
+    body = _body(query, plan, evaluated, position, state.members, at_us, kid)
+    return SignedBasis(canonical(body), kid, b"")
+
+
+def _evaluated(plan: Plan, statements: Statements, status: Status, at_us: int) -> basis.Evaluated:
+    if status is not Status.LIVE:
+        return basis.closed(plan, status)
+    return basis.evaluate(plan, statements, at_us)
+
+
+def _plan(query: Evaluate, registry: Registry, registries: Registries) -> Plan:
+    return registries.plan(registry, verdicts.applicable(registry, query.regimes), query.channel, query.purposes)
+
+
+def _body(
+    query: Evaluate,
+    plan: Plan,
+    evaluated: basis.Evaluated,
+    position: Position,
+    members: Iterable[str],
+    at_us: int,
+    kid: str,
+) -> dict[str, Any]:
+    return basis.body(
+        evaluated,
         plan,
-        ledger=head.ledger,
-        epoch=head.epoch,
-        index=head.index,
+        ledger=position.ledger,
+        epoch=position.epoch,
+        index=position.index,
         subject=query.subject,
-        members=snapshot.members,
+        members=members,
         at_us=at_us,
         ttl_us=query.ttl_us,
-        kid=key.key_id,
+        kid=kid,
     )
-    return sign_encoded(judged.encode(body), key.key, key.key_id), head
 
 
 async def _read(ledger: Ledger, subject: str, min_token: bytes) -> Snapshot:
@@ -114,83 +139,5 @@ def _at(asked_us: int | None, snapshot: Snapshot, clock: Clock) -> int:
     if asked_us is None:
         return min(max(now_us, snapshot.head.recorded_us), now_us + AT_SLACK_US)
     if abs(asked_us - now_us) > AT_SLACK_US:
-        raise FailedPrecondition("The time asked for is not now.", reason="AT_NOT_NOW")
+        raise FailedPrecondition("The time asked for is not now.", reason="AT_NOT_NOW", field="at_us")
     return asked_us
-
-
-async def get_consent_state(query: Look, *, ledger: Ledger, registries: Registries, clock: Clock) -> Looked:
-    """The fold of what was known at one time about another, and its verdicts."""
-    snapshot = await ledger.read(query.subject)
-    now_us = max(clock.now_us(), snapshot.head.recorded_us)
-    known_us = now_us if query.as_known_at_us is None else query.as_known_at_us
-    at_us = now_us if query.as_of_us is None else query.as_of_us
-
-    async def entries_of(subject: str) -> Sequence[Entry]:
-        return await ledger.history(subject, size=snapshot.head.size, known_us=known_us, as_of_us=at_us)
-
-    history, state = await _answering(query.subject, entries_of)
-    registry = await registries.at(await ledger.registry_known_at(known_us), ledger)
-    statements = _told(history) if query.include_ended else _standing(state, at_us)
-    return Looked(
-        statements=statements,
-        verdicts=tuple(_all_verdicts(registry, state, at_us)),
-        registry_digest=registry.digest,
-        position=snapshot.head.position,
-        members=state.members | {query.subject},
-    )
-
-
-async def _answering(
-    subject: str, entries_of: Callable[[str], Awaitable[Sequence[Entry]]]
-) -> tuple[Sequence[Entry], SubjectState]:
-    """History and state of whoever answered for the subject then."""
-    while True:
-        history = await entries_of(subject)
-        state = unknown(subject)
-        for entry in history:
-            state = fold(state, entry)
-        if state.survivor is None:
-            return history, state
-        subject = state.survivor
-
-
-def _told(history: Sequence[Entry]) -> tuple[Statement, ...]:
-    """Everything ever said, in order, with what links brought."""
-    told: list[Statement] = []
-    for entry in history:
-        told.extend([entry.statement] if entry.statement else [])
-        told.extend(entry.link.statements if entry.link else ())
-    return tuple(told)
-
-
-def _standing(state: SubjectState, at_us: int) -> tuple[Statement, ...]:
-    """Statements that have not ended."""
-    return tuple(s for s in state.statements if s.effective and (s.to_us is None or at_us < s.to_us))
-
-
-def _all_verdicts(registry: Registry, state: SubjectState, at_us: int) -> list[tuple[Key, Verdict]]:
-    """One for each purpose and category on each channel that a statement names; any channel names them all."""
-    regimes = verdicts.applicable(registry)
-    named: set[str] = set()
-    for statement in state.statements:
-        named |= (statement.scope.channels or registry.channels) & registry.channels
-    keys = [
-        Key(purpose.id, channel, category)
-        for purpose in (registry.purposes or {}).values()
-        for channel in sorted(named)
-        for category in sorted(purpose.categories)
-    ]
-    return [(key, verdicts.verdict(registry, state.statements, key, regimes=regimes, at_us=at_us)) for key in keys]
-
-
-async def get_registry(query: FindRegistry, *, ledger: Ledger) -> FoundRegistry:
-    """A document as it was published; NotFound when there is none, or no such notice."""
-    snapshot = await ledger.read("")
-    published = await ledger.registry(query.digest)
-    if published is None:
-        raise NotFound("No such registry is published.", reason="REGISTRY_UNKNOWN")
-    notice = await ledger.notice(query.notice) if query.notice is not None else None
-    if query.notice is not None and notice is None:
-        raise NotFound("No such notice is published.", reason="NOTICE_UNKNOWN")
-    position = Position(snapshot.head.ledger, published.epoch, published.index)
-    return FoundRegistry(published, position, notice)

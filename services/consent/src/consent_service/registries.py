@@ -16,6 +16,7 @@ from consent_service.domain.choices import Statement
 from consent_service.domain.entries import Head
 from consent_service.domain.registry import EMPTY, Registry
 from consent_service.ports import Publications, Published
+from consent_service.profiles import shipped
 from servicekit.basis import canonical
 from servicekit.errors import Invalid
 
@@ -77,14 +78,22 @@ def _judge(plan: Plan, statements: tuple[Statement, ...], at_us: int) -> Judged:
 
 def parse(published: Published) -> Registry:
     """The registry of a document; Invalid names what is wrong with it."""
+    value = parse_json(published)
+    return document.read(value, digest=published.digest, index=published.index, profiles=shipped())
+
+
+def parse_json(published: Published) -> Any:
+    """The value of a document, which must be in canonical form."""
     try:
         value = json.loads(published.document)
         same = canonical(value) == published.document
-    except ValueError:
-        raise Invalid("The document is not JSON.", field="document", reason="REGISTRY_INVALID") from None
+    except (ValueError, RecursionError, Invalid):
+        raise Invalid(
+            "The document is not JSON of the form that is needed.", field="document", reason="REGISTRY_INVALID"
+        ) from None
     if not same:
         raise Invalid("The document is not in canonical form.", field="document", reason="NOT_CANONICAL")
-    return document.read(value, digest=published.digest, index=published.index)
+    return value
 
 
 class Registries:

@@ -1,22 +1,22 @@
-"""Protobuf to domain and back, for both services; nothing else."""
+"""The two services: a request becomes a command, its answer a reply; nothing else."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from assent.consent.v1 import basis_pb2, types_pb2
+from assent.consent.v1 import basis_pb2
 from assent.consent.v1 import consent_service_pb2 as pb
 from assent.consent.v1 import consent_service_pb2_grpc as stubs
-from consent_service import handlers, reading, requests
-from consent_service.domain.choices import Key, NoticeRef, Scope, Statement
-from consent_service.domain.position import Position
-from consent_service.domain.verdicts import Verdict
-from consent_service.domain.words import Basis, State
-from consent_service.ports import Ledger, Result
+from consent_service import handlers, history, reading, replies, requests
+from consent_service.ports import Ledger
 from consent_service.reading import StatementKey
 from consent_service.registries import Registries
+from servicekit.auth.caller import caller
 from servicekit.clock import Clock
+
+EVIDENCE = "consent.evidence"
+"""The scope that opens who acted, and how."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Ports:
 
 
 class ConsentServicer(stubs.ConsentServiceServicer):
-    """Choices, checks and bases."""
+    """Choices, checks, bases and history."""
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
@@ -40,30 +40,52 @@ class ConsentServicer(stubs.ConsentServiceServicer):
             "clock": ports.clock,
         }
 
+    async def GrantConsent(self, request: pb.GrantConsentRequest, context: Any) -> pb.GrantConsentResponse:
+        """Grant."""
+        del context
+        result = await handlers.write(requests.grant(request), **self._with)
+        return pb.GrantConsentResponse(result=replies.result(result))
+
     async def RecordChoice(self, request: pb.RecordChoiceRequest, context: Any) -> pb.RecordChoiceResponse:
         """Record a preference screen."""
         del context
-        result = await handlers.record_choice(requests.record_choice(request), **self._with)
-        return pb.RecordChoiceResponse(result=write_result(result))
+        result = await handlers.write(requests.record_choice(request), **self._with)
+        return pb.RecordChoiceResponse(result=replies.result(result))
 
     async def WithdrawConsent(self, request: pb.WithdrawConsentRequest, context: Any) -> pb.WithdrawConsentResponse:
         """Take back."""
         del context
-        result = await handlers.withdraw_consent(requests.withdraw(request), **self._with)
-        return pb.WithdrawConsentResponse(result=write_result(result), denied=result.denied)
+        result = await handlers.write(requests.withdraw(request), **self._with)
+        return pb.WithdrawConsentResponse(result=replies.result(result), denied=result.denied)
+
+    async def RecordObjection(self, request: pb.RecordObjectionRequest, context: Any) -> pb.RecordObjectionResponse:
+        """Object, restrict, or lift that."""
+        del context
+        result = await handlers.write(requests.objection(request), **self._with)
+        return pb.RecordObjectionResponse(result=replies.result(result), denied=result.denied)
+
+    async def RecordOptOutSignal(
+        self, request: pb.RecordOptOutSignalRequest, context: Any
+    ) -> pb.RecordOptOutSignalResponse:
+        """Honour a signal."""
+        del context
+        result = await handlers.write(requests.signal(request), **self._with)
+        return pb.RecordOptOutSignalResponse(
+            result=replies.result(result), display_status=replies.display_status(result.display_status)
+        )
 
     async def SetSubjectLink(self, request: pb.SetSubjectLinkRequest, context: Any) -> pb.SetSubjectLinkResponse:
         """Link or separate two subjects."""
         del context
-        result = await handlers.set_subject_link(requests.set_link(request), **self._with)
-        return pb.SetSubjectLinkResponse(result=write_result(result))
+        result = await handlers.write(requests.set_link(request), **self._with)
+        return pb.SetSubjectLinkResponse(result=replies.result(result), carried=map(replies.statement, result.carried))
 
     async def CheckConsent(self, request: pb.CheckConsentRequest, context: Any) -> pb.CheckConsentResponse:
         """Judge keys."""
         del context
         query = requests.check(request)
         checked = await reading.check_consent(query, **self._with)
-        verdicts = [write_verdict(key, found) for key, found in zip(query.keys, checked.verdicts, strict=True)]
+        verdicts = [replies.verdict(key, found) for key, found in zip(query.keys, checked.verdicts, strict=True)]
         return pb.CheckConsentResponse(verdicts=verdicts, token=checked.position.token)
 
     async def EvaluateBasis(self, request: pb.EvaluateBasisRequest, context: Any) -> pb.EvaluateBasisResponse:
@@ -71,18 +93,35 @@ class ConsentServicer(stubs.ConsentServiceServicer):
         del context
         signed, position = await reading.evaluate_basis(requests.evaluate(request), **self._with, key=self._ports.key)
         basis = basis_pb2.SignedBasis(body=signed.body, key_id=signed.key_id, signature=signed.signature)
-        return pb.EvaluateBasisResponse(basis=basis, position=write_position(position))
+        return pb.EvaluateBasisResponse(basis=basis, position=replies.position(position))
 
     async def GetConsentState(self, request: pb.GetConsentStateRequest, context: Any) -> pb.GetConsentStateResponse:
         """Show what is on record."""
         del context
-        looked = await reading.get_consent_state(requests.look(request), **self._with)
+        looked = await history.get_consent_state(requests.look(request), **self._with)
         return pb.GetConsentStateResponse(
-            statements=[write_statement(statement) for statement in looked.statements],
-            verdicts=[write_verdict(key, found) for key, found in looked.verdicts],
+            statements=map(replies.statement, looked.statements),
+            verdicts=[replies.verdict(key, found) for key, found in looked.verdicts],
             registry_digest=looked.registry_digest,
             token=looked.position.token,
             members=sorted(looked.members),
+        )
+
+    async def ListConsentEvents(
+        self, request: pb.ListConsentEventsRequest, context: Any
+    ) -> pb.ListConsentEventsResponse:
+        """Show a subject's entries."""
+        del context
+        if request.with_evidence:
+            caller().require(EVIDENCE)
+        listed = await history.list_consent_events(requests.list_events(request), ledger=self._ports.ledger)
+        ledger, whole = listed.position.ledger, request.with_evidence
+        return pb.ListConsentEventsResponse(
+            events=[replies.event(entry, ledger, with_evidence=whole) for entry in listed.entries],
+            next_page_token=str(listed.entries[-1].index) if listed.more else "",
+            token=listed.position.token,
+            resolved_subject=listed.resolved,
+            members=sorted(listed.members),
         )
 
 
@@ -96,19 +135,19 @@ class RegistryServicer(stubs.RegistryServiceServicer):
         """Publish a document."""
         del context
         ports = self._ports
-        result = await handlers.publish_registry(
+        result = await handlers.write(
             requests.publish(request), ledger=ports.ledger, registries=ports.registries, clock=ports.clock
         )
-        return pb.PublishRegistryResponse(result=write_result(result), digest=result.digest)
+        return pb.PublishRegistryResponse(result=replies.result(result), digest=result.digest)
 
     async def GetRegistry(self, request: pb.GetRegistryRequest, context: Any) -> pb.GetRegistryResponse:
         """Show a document."""
         del context
-        found = await reading.get_registry(requests.find_registry(request), ledger=self._ports.ledger)
+        found = await history.get_registry(requests.find_registry(request), ledger=self._ports.ledger)
         response = pb.GetRegistryResponse(
             document=found.published.document,
             digest=found.published.digest,
-            position=write_position(found.position),
+            position=replies.position(found.position),
         )
         if found.notice is not None:
             ref = found.notice.ref
@@ -116,88 +155,3 @@ class RegistryServicer(stubs.RegistryServiceServicer):
                 pb.Notice(id=ref.id, version=ref.version, locale=ref.locale, bytes=found.notice.bytes)
             )
         return response
-
-
-def write_position(position: Position) -> types_pb2.Position:
-    """A position."""
-    return types_pb2.Position(ledger=position.ledger, epoch=position.epoch, index=position.index)
-
-
-def write_result(result: Result) -> types_pb2.WriteResult:
-    """The result of a write. Kinds that are no choice (links, registries) are left unstated."""
-    entries = [
-        types_pb2.Entry(
-            index=entry.index,
-            kind=requests.CHOICE_KINDS.get(entry.kind, types_pb2.CHOICE_KIND_UNSPECIFIED),
-            effective=entry.effective,
-            reason=entry.reason,
-        )
-        for entry in result.entries
-    ]
-    return types_pb2.WriteResult(
-        position=write_position(result.position),
-        token=result.position.token,
-        recorded_at_us=result.recorded_us,
-        entries=entries,
-        resolved_subject=result.subject,
-        replayed=result.replayed,
-    )
-
-
-def write_verdict(key: Key, verdict: Verdict) -> types_pb2.Verdict:
-    """A verdict, with its key."""
-    return types_pb2.Verdict(
-        key=types_pb2.Key(
-            purpose=key.purpose,
-            channel=key.channel,
-            category=requests.category_number(key.category),
-            recipient=key.recipient,
-        ),
-        allowed=verdict.allowed,
-        state=_STATES[verdict.state],
-        reason=verdict.reason.value,
-        basis=_BASES[verdict.basis] if verdict.basis else types_pb2.LAWFUL_BASIS_UNSPECIFIED,
-        support=verdict.support,
-        valid_to_us=verdict.until_us,
-    )
-
-
-_STATES: dict[State, types_pb2.ConsentState.ValueType] = {
-    State.UNKNOWN: types_pb2.CONSENT_STATE_UNSPECIFIED,
-    State.GRANTED: types_pb2.CONSENT_STATE_GRANTED,
-    State.REFUSED: types_pb2.CONSENT_STATE_REFUSED,
-    State.WITHDRAWN: types_pb2.CONSENT_STATE_WITHDRAWN,
-    State.EXPIRED: types_pb2.CONSENT_STATE_EXPIRED,
-}
-
-
-_BASES = {basis: types_pb2.LawfulBasis.Value(f"LAWFUL_BASIS_{basis.value}") for basis in Basis}
-
-
-def write_statement(statement: Statement) -> pb.Statement:
-    """A statement."""
-    return pb.Statement(
-        index=statement.index,
-        kind=requests.CHOICE_KINDS[statement.kind.value],
-        scope=_write_scope(statement.scope),
-        notice=_write_notice(statement.notice) if statement.notice else None,
-        event_time_us=statement.event_us,
-        recorded_at_us=statement.recorded_us,
-        valid_to_us=statement.to_us,
-        effective=statement.effective,
-    )
-
-
-def _write_scope(scope: Scope) -> types_pb2.Scope:
-    return types_pb2.Scope(
-        purpose=scope.purpose,
-        channels=sorted(scope.channels),
-        categories=[requests.category_number(category) for category in sorted(scope.categories)],
-        recipients=sorted(scope.recipients),
-    )
-
-
-def _write_notice(notice: NoticeRef) -> types_pb2.NoticeRef:
-    return types_pb2.NoticeRef(
-        id=notice.id, version=notice.version, locale=notice.locale, sha256=bytes.fromhex(notice.sha256)
-    )

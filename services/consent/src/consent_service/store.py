@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict
 from typing import Any
 
 from consent_service import codec
 from consent_service.announcements import announced, announcement
 from consent_service.domain.choices import NoticeRef
 from consent_service.domain.entries import Entry, Head, Lineage
-from consent_service.domain.fold import SubjectState, unknown
-from consent_service.domain.position import Position
-from consent_service.domain.words import Kind
-from consent_service.ports import Commit, Ledger, NoticeBytes, Published, Result, Snapshot, Writing, Written
+from consent_service.domain.fold import SubjectState, status_of, unknown
+from consent_service.domain.words import Kind, Status
+from consent_service.ports import Commit, Ledger, NoticeBytes, Published, Result, Snapshot, Writing
 from servicekit import outbox, postgres, queries, streams
 from servicekit.clock import Clock
 from servicekit.errors import Conflict, FailedPrecondition, Unavailable
@@ -61,6 +58,8 @@ class PostgresLedger:
             members=frozenset(row["members"]) if known else frozenset({subject}),
             statements=codec.read_statements(row["statements"]) if known else (),
             next_start=row["next_start"],
+            status=status_of(row["sealed"], erased=row["erased"]) if known else Status.LIVE,
+            subject=row["root"] if known else subject,
         )
 
     @asynccontextmanager
@@ -80,10 +79,16 @@ class PostgresLedger:
             row = await sql.registry_latest(connection, digest=digest)
         return _published(row) if row else None
 
-    async def registry_known_at(self, recorded_us: int) -> int | None:
+    async def registry_known_at(self, recorded_us: int, *, size: int) -> int | None:
         """By time."""
         async with _primary(), postgres.connection(self._pool) as connection:
-            found: int | None = await sql.registry_known_at(connection, recorded_us=recorded_us)
+            found: int | None = await sql.registry_known_at(connection, recorded_us=recorded_us, size=size)
+            return found
+
+    async def recorded_at(self, index: int) -> int | None:
+        """By index."""
+        async with _primary(), postgres.connection(self._pool) as connection:
+            found: int | None = await sql.recorded_at(connection, idx=index)
             return found
 
     async def notice(self, ref: NoticeRef) -> NoticeBytes | None:
@@ -95,6 +100,12 @@ class PostgresLedger:
         """In index order."""
         async with _primary(), postgres.connection(self._pool) as connection:
             rows = sql.history(connection, subject_id=subject, size=size, known_us=known_us, as_of_us=as_of_us)
+            return [codec.read_entry(row) async for row in rows]
+
+    async def page(self, subject: str, *, after: int, size: int, amount: int) -> Sequence[Entry]:
+        """In index order."""
+        async with _primary(), postgres.connection(self._pool) as connection:
+            rows = sql.page(connection, subject_id=subject, after=after, size=size, amount=amount)
             return [codec.read_entry(row) async for row in rows]
 
 
@@ -121,12 +132,17 @@ class PostgresWriting:
     async def first_result(self, request_id: str) -> tuple[bytes, Result] | None:
         """From the request table."""
         row = await sql.first_result(self._connection, request_id=request_id)
-        return (bytes(row["content_hash"]), _read_result(row["result"])) if row else None
+        return (bytes(row["content_hash"]), codec.read_result(row["result"])) if row else None
 
     async def lineage(self, subject: str) -> Lineage:
         """The subject first, the one that answers last."""
         rows = [row async for row in sql.lineage(self._connection, subject_id=subject)]
         return tuple(map(_state, rows)) or (unknown(subject),)
+
+    async def entry(self, index: int) -> Entry | None:
+        """By index."""
+        row = await sql.entry_at(self._connection, idx=index)
+        return codec.read_entry(row) if row else None
 
     async def commit(self, commit: Commit) -> None:
         """Entries, states, registry, announcements, the result and the head: all or nothing."""
@@ -143,7 +159,7 @@ class PostgresWriting:
             self._connection,
             request_id=commit.request.id,
             content_hash=commit.request.content_hash,
-            result=json.dumps(asdict(commit.result)),
+            result=codec.write_result(commit.result),
         )
         if entries:
             await self._advance(commit)
@@ -256,6 +272,8 @@ def _state_row(state: SubjectState) -> dict[str, Any]:
         "members": sorted(state.members),
         "last_idx": state.last_index,
         "statements": codec.write_statements(state.statements),
+        "sealed": sorted(state.sealed),
+        "erased": state.erased,
     }
 
 
@@ -267,23 +285,13 @@ def _state(row: Mapping[str, Any]) -> SubjectState:
         link=row["link"],
         statements=codec.read_statements(row["statements"]),
         last_index=row["last_idx"],
+        sealed=frozenset(row["sealed"]),
+        erased=row["erased"],
     )
 
 
 def _published(row: Mapping[str, Any]) -> Published:
     return Published(index=row["idx"], epoch=row["epoch"], digest=row["digest"], document=bytes(row["document"]))
-
-
-def _read_result(text: str) -> Result:
-    value = json.loads(text)
-    return Result(
-        position=Position(**value["position"]),
-        recorded_us=value["recorded_us"],
-        entries=tuple(Written(**entry) for entry in value["entries"]),
-        subject=value["subject"],
-        denied=tuple(value["denied"]),
-        digest=value["digest"],
-    )
 
 
 _: type[Ledger] = PostgresLedger

@@ -238,11 +238,11 @@ async def test_the_state_is_shown_as_of_a_time_and_as_known_at_a_time(bench):
         return next((found.reason.value for key, found in looked.verdicts if key == OFFERS), None)
 
     assert await reason() == "WITHDRAWN"
-    assert await reason(as_of_us=NOW + 4) == "GRANTED"
-    assert await reason(as_of_us=NOW + 5) == "WITHDRAWN"
-    assert await reason(as_known_at_us=NOW + DAY - 1) == "GRANTED"
-    assert await reason(as_of_us=NOW - DAY - 1) is None
-    assert await reason(as_known_at_us=NOW - 1) is None
+    assert await reason(as_of=NOW + 4) == "GRANTED"
+    assert await reason(as_of=NOW + 5) == "WITHDRAWN"
+    assert await reason(as_known_at=NOW + DAY - 1) == "GRANTED"
+    assert await reason(as_of=NOW - DAY - 1) is None
+    assert await reason(as_known_at=NOW - 1) is None
 
 
 async def test_ended_statements_are_shown_when_asked_for(bench):

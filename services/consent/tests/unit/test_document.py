@@ -8,7 +8,7 @@ import pytest
 from consent_fakes import a_document, a_notice, a_registry
 
 from consent_service.domain import document
-from consent_service.domain.document import refuse_change
+from consent_service.domain.publishing import refuse_change
 from servicekit.errors import FailedPrecondition, Invalid
 
 

@@ -1,6 +1,7 @@
 """What is taken into the ledger. A denial is always taken: nothing about its notice, time, actor or evidence turns it away.
 
-A grant, and a report that a notice was served, are taken only if the registry, the words shown, the time and the actor allow it.
+A grant, and a report that a notice was served, are taken only if the registry, the words shown, the time and the actor allow it; the
+lifting of an objection only if the time and the actor do, and only with evidence.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from consent_service.domain.words import (
     ALL,
     DENIABLE,
     DENIALS,
+    LIFTS,
     PERSONS,
     SENSITIVE,
     ActorType,
@@ -50,23 +52,30 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One item of a preference screen."""
+    """One item of a preference screen. `at` is where the request has its scope, unless that is `items[n].scope`."""
 
     kind: Kind
     scope: Scope
     explicit: bool = False
     from_us: int | None = None
     to_us: int | None = None
+    at: str = ""
 
     @property
     def denial(self) -> bool:
         """Whether it can only say no."""
         return self.kind in DENIALS
 
+    def field(self, number: int, part: str = "scope") -> str:
+        """The field of the request that an error about this item names."""
+        if self.at:
+            return self.at if part == "scope" else part
+        return f"items[{number}].{part}"
+
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """What one act says: its items, and what they have in common. `at` prefixes the fields that an error names."""
+    """What one act says: its items, and what they have in common."""
 
     items: tuple[Item, ...]
     actor: Actor = field(default_factory=Actor)
@@ -80,10 +89,12 @@ def refuse_overlaps(items: Sequence[Item]) -> None:
     """Raise Invalid when two items speak about one key. Denials of a purpose and of one below it agree, and may stand together."""
     for number, item in enumerate(items):
         if any(_overlap(item, other) for other in items[:number]):
-            raise Invalid("Two items are about one key.", field=f"items[{number}].scope", reason="DUPLICATE_KEY")
+            raise Invalid("Two items are about one key.", field=item.field(number), reason="DUPLICATE_KEY")
 
 
 def _overlap(one: Item, other: Item) -> bool:
+    if one.kind in LIFTS and other.kind in LIFTS:
+        return one.scope == other.scope
     if one.denial is other.denial:
         same = one.scope.purpose == other.scope.purpose
         return same and all(
@@ -102,17 +113,17 @@ def accept(registry: Registry, screen: Screen, *, first_index: int, now_us: int)
 
 
 def _accept_item(registry: Registry, screen: Screen, item: Item, *, number: int, index: int, now_us: int) -> Statement:
-    known_purpose(registry, item.scope.purpose)
+    known_purpose(registry, item.scope.purpose, item.field(number))
     if item.denial:
         return deny(registry, item.kind, item.scope, event_us=screen.event_us, index=index, now_us=now_us)
-    made = _widen(registry, screen, item, number, now_us)
-    return replace(made, index=index, recorded_us=now_us)
+    widen = _lift if item.kind in LIFTS else _widen
+    return replace(widen(registry, screen, item, number, now_us), index=index, recorded_us=now_us)
 
 
-def known_purpose(registry: Registry, purpose: str) -> None:
+def known_purpose(registry: Registry, purpose: str, field: str = "purpose") -> None:
     """Raise NotFound UNKNOWN_PURPOSE unless the registry has it; a denial of everything needs none."""
     if purpose != ALL and registry.purpose(purpose) is None:
-        raise NotFound("The purpose is not in the registry.", reason="UNKNOWN_PURPOSE")
+        raise NotFound("The purpose is not in the registry.", reason="UNKNOWN_PURPOSE", field=field)
 
 
 def deny(registry: Registry, kind: Kind, scope: Scope, *, event_us: int | None, index: int, now_us: int) -> Statement:
@@ -122,19 +133,32 @@ def deny(registry: Registry, kind: Kind, scope: Scope, *, event_us: int | None, 
     return Statement(index=index, kind=kind, scope=scope, event_us=event, recorded_us=now_us, from_us=event)
 
 
+def _lift(registry: Registry, screen: Screen, item: Item, number: int, now_us: int) -> Statement:
+    """The lifting of an objection, once the time and the actor allow it."""
+    del number
+    _right_actor(screen.actor, item.kind)
+    if not screen.evidence.method:
+        raise Invalid(
+            "An objection is lifted with evidence of how.", field="evidence.method", reason="EVIDENCE_MISSING"
+        )
+    event = now_us if screen.event_us is None else screen.event_us
+    _right_time(registry, applicable(registry, screen.regimes), event, now_us)
+    return Statement(0, item.kind, item.scope, event_us=event, recorded_us=now_us, from_us=event)
+
+
 def _widen(registry: Registry, screen: Screen, item: Item, number: int, now_us: int) -> Statement:
     """A grant or a served notice, once everything allows it."""
     _right_actor(screen.actor, item.kind)
     purpose = registry.purpose(item.scope.purpose)
     assert purpose is not None
     if purpose.retired:
-        raise _refused("PURPOSE_RETIRED", "The purpose is retired.")
+        raise _refused("PURPOSE_RETIRED", "The purpose is retired.", item.field(number))
     regimes = applicable(registry, screen.regimes)
     event = now_us if screen.event_us is None else screen.event_us
     _right_time(registry, regimes, event, now_us)
-    notice = _right_notice(registry, screen, item.scope, min(event, now_us))
+    notice = _right_notice(registry, screen, item, number, min(event, now_us))
     if item.kind is Kind.GRANT and SENSITIVE in item.scope.categories and not item.explicit:
-        raise _refused("EXPLICIT_REQUIRED", "Sensitive data needs an explicit grant.")
+        raise _refused("EXPLICIT_REQUIRED", "Sensitive data needs an explicit grant.", item.field(number, "explicit"))
     start, end = _window(registry, regimes, item, number, event)
     return Statement(
         index=0,
@@ -149,8 +173,8 @@ def _widen(registry: Registry, screen: Screen, item: Item, number: int, now_us: 
     )
 
 
-def _refused(reason: str, text: str) -> FailedPrecondition:
-    return FailedPrecondition(text, reason=reason)
+def _refused(reason: str, text: str, field: str) -> FailedPrecondition:
+    return FailedPrecondition(text, reason=reason, field=field)
 
 
 def _right_actor(actor: Actor, kind: Kind) -> None:
@@ -158,7 +182,7 @@ def _right_actor(actor: Actor, kind: Kind) -> None:
         raise Invalid("Who acts is needed.", field="actor.type", reason="ACTOR_MISSING")
     reports = kind is Kind.NOTICE_SERVED and actor.type is ActorType.SYSTEM
     if actor.type not in PERSONS and not reports:
-        raise _refused("ACTOR_MAY_NOT_WIDEN", "This actor only narrows.")
+        raise _refused("ACTOR_MAY_NOT_WIDEN", "This actor only narrows.", "actor.type")
     if actor.type is ActorType.REPRESENTATIVE and not actor.on_behalf_ref:
         raise Invalid("The reference of the power is needed.", field="actor.on_behalf_ref", reason="POWER_MISSING")
     if actor.type is ActorType.AGENT and not actor.id:
@@ -172,26 +196,26 @@ def _event_age(registry: Registry, regimes: Sequence[str]) -> int:
 
 def _right_time(registry: Registry, regimes: Sequence[str], event_us: int, now_us: int) -> None:
     if event_us > now_us + FUTURE_SLACK_US:
-        raise _refused("EVENT_IN_FUTURE", "The event time lies in the future.")
+        raise _refused("EVENT_IN_FUTURE", "The event time lies in the future.", "event_time_us")
     if event_us < now_us - _event_age(registry, regimes):
-        raise _refused("EVENT_TOO_OLD", "The event time is too long ago.")
+        raise _refused("EVENT_TOO_OLD", "The event time is too long ago.", "event_time_us")
 
 
-def _right_notice(registry: Registry, screen: Screen, scope: Scope, at_us: int) -> Notice:
+def _right_notice(registry: Registry, screen: Screen, item: Item, number: int, at_us: int) -> Notice:
     """The notice under which the scope may be widened; raises the first NOTICE_* that says why not."""
     ref = screen.notice
     versions = [] if ref is None else [n for n in (registry.notices or {}).values() if n.ref[:2] == ref[:2]]
     if ref is None or not versions:
-        raise _refused("NOTICE_UNKNOWN", "No such notice version is published.")
+        raise _refused("NOTICE_UNKNOWN", "No such notice version is published.", "notice")
     notice = registry.notice(ref)
     if notice is None or screen.evidence.locale not in ("", ref.locale):
-        raise _refused("NOTICE_LOCALE", "The notice was not published, or not shown, in this locale.")
+        raise _refused("NOTICE_LOCALE", "The notice was not published, or not shown, in this locale.", "notice.locale")
     if notice.ref.sha256 != ref.sha256:
-        raise _refused("NOTICE_HASH", "The words shown are not those that were published.")
+        raise _refused("NOTICE_HASH", "The words shown are not those that were published.", "notice.sha256")
     if notice.status is not NoticeStatus.OPEN or at_us < notice.effective_from_us:
-        raise _refused("NOTICE_NOT_OPEN", "The notice version takes no choices at this time.")
-    if not notice.covers.holds(scope):
-        raise _refused("NOTICE_SCOPE", "The notice does not speak of everything in the scope.")
+        raise _refused("NOTICE_NOT_OPEN", "The notice version takes no choices at this time.", "notice.version")
+    if not notice.covers.holds(item.scope):
+        raise _refused("NOTICE_SCOPE", "The notice does not speak of everything in the scope.", item.field(number))
     return notice
 
 
@@ -201,12 +225,12 @@ def _window(
     """From when and until when a grant holds: as asked, but no longer than the regimes permit from the event on."""
     start = event_us if item.from_us is None else item.from_us
     if start < event_us:
-        raise Invalid("A grant does not begin before it was given.", field=f"items[{number}].valid_from_us")
+        raise Invalid("A grant does not begin before it was given.", field=item.field(number, "valid_from_us"))
     profiles = [registry.regime(regime) for regime in regimes]
     caps = [event_us + p.max_validity_us for p in profiles if p is not None and p.max_validity_us is not None]
     end = min([*caps, *([] if item.to_us is None else [item.to_us])], default=None)
     if end is not None and end <= start:
-        raise Invalid("A grant ends after it begins.", field=f"items[{number}].valid_to_us")
+        raise Invalid("A grant ends after it begins.", field=item.field(number, "valid_to_us"))
     return start, end
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from consent_service.domain.choices import Key, Statement, below
 from consent_service.domain.registry import Registry
 from consent_service.domain.verdicts import Rule, Verdict, judge, listed, rules
-from consent_service.domain.words import CATEGORIES, DENIALS, SELF, SENSITIVE, YES, Reason
+from consent_service.domain.words import CATEGORIES, CLOSED, SELF, SENSITIVE, SUBTREE, YES, Reason, Status
 
 WHOLE = "*"
 DEFAULT_TTL_US = 10_000_000
@@ -89,6 +89,11 @@ def evaluate(plan: Plan, statements: Sequence[Statement], at_us: int) -> Evaluat
     return out
 
 
+def closed(plan: Plan, status: Status) -> Evaluated:
+    """What every purpose of a sealed or erased subject gets."""
+    return Evaluated([], [_denial(part.purpose, WHOLE, CLOSED[status]) for part in plan.purposes], [])
+
+
 def holds(plan: Plan, statements: Iterable[Statement], at_us: int) -> range:
     """The times at which every verdict is the one of `at_us`: none of the times that the algebra compares with lies between."""
     spans = {span for part in plan.purposes for rule in part.rules for span in (rule.window_us, rule.max_validity_us)}
@@ -104,14 +109,14 @@ def _turns(event_us: int, spans: Iterable[int | None]) -> list[int]:
 def _close(statement: Statement, channel: str) -> bool:
     """Whether it reaches the channel and the bank, for some purpose and category."""
     scope = statement.scope
-    if statement.kind in DENIALS:
+    if statement.kind in SUBTREE:
         return (not scope.channels or channel in scope.channels) and (not scope.recipients or SELF in scope.recipients)
     return channel in scope.channels and SELF in scope.recipients
 
 
 def _near(statement: Statement, purpose: str) -> bool:
     root = statement.scope.purpose
-    return root == purpose or (statement.kind in DENIALS and below(purpose, root))
+    return root == purpose or (statement.kind in SUBTREE and below(purpose, root))
 
 
 def _judged(plan: Plan, part: PurposePlan, near: Sequence[Statement], at_us: int) -> Mapping[str, Verdict]:
@@ -140,7 +145,7 @@ def _judged_alike(plan: Plan, part: PurposePlan, near: Sequence[Statement], at_u
 def _everywhere(statement: Statement, categories: frozenset[str]) -> bool:
     """Whether it reaches all these categories alike."""
     mine = statement.scope.categories
-    return not statement.exceptions and (mine >= categories or (not mine and statement.kind in DENIALS))
+    return not statement.exceptions and (mine >= categories or (not mine and statement.kind in SUBTREE))
 
 
 def _reaches(statement: Statement, purpose: str, channel: str, category: str) -> bool:
@@ -148,7 +153,7 @@ def _reaches(statement: Statement, purpose: str, channel: str, category: str) ->
     if statement.exceptions:
         return statement.reaches(Key(purpose, channel, category))
     mine = statement.scope.categories
-    return category in mine or (not mine and statement.kind in DENIALS)
+    return category in mine or (not mine and statement.kind in SUBTREE)
 
 
 def _write(part: PurposePlan, verdicts: Mapping[str, Verdict], out: Evaluated) -> None:

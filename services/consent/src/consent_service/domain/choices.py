@@ -1,7 +1,7 @@
 """Scopes and statements: what one act says, and which keys it reaches.
 
-A denial reaches its purpose and everything below, and an empty set says any; a grant reaches exactly what it lists, so an empty set
-reaches nothing. Every question is therefore asked by the kind of statement, never by the scope alone.
+A denial, or the lifting of an objection, reaches its purpose and everything below, and an empty set says any; a grant reaches exactly
+what it lists, so an empty set reaches nothing. Every question is therefore asked by the kind of statement, never by the scope alone.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from consent_service.domain.words import ALL, DENIALS, SELF, Kind
+from consent_service.domain.words import ALL, DENIALS, LIFTS, OBJECTIONS, SELF, SUBTREE, Kind
 
 
 class Key(NamedTuple):
@@ -75,6 +75,14 @@ class Scope:
             not mine or not mine.isdisjoint(theirs) for mine, theirs in zip(self.sets, grant.sets, strict=True)
         )
 
+    def meets(self, other: Scope) -> bool:
+        """Whether both, as denials, reach a key together."""
+        near = below(self.purpose, other.purpose) or below(other.purpose, self.purpose)
+        return near and all(
+            not mine or not theirs or not mine.isdisjoint(theirs)
+            for mine, theirs in zip(self.sets, other.sets, strict=True)
+        )
+
     @property
     def sets(self) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
         """Channels, categories, recipients."""
@@ -90,8 +98,8 @@ def below(purpose: str, root: str) -> bool:
 class Statement:
     """What one choice says, as far as it can influence a verdict.
 
-    A statement that a link brought names the links it hangs on, and lapses with any of them; its `exceptions` are scopes that the
-    absorbed side had granted since, for which the denial does not stand.
+    A statement that a link brought names the links it hangs on, and lapses with any of them; its `exceptions` are scopes for which it
+    does not stand, because the absorbed side had granted them since, or lifted the objection there.
     """
 
     index: int
@@ -114,6 +122,15 @@ class Statement:
 
     def reaches(self, key: Key) -> bool:
         """Whether it says something about the key."""
-        if not self.denial:
+        if self.kind not in SUBTREE:
             return self.scope.lists(key)
-        return self.scope.denies(key) and not any(scope.lists(key) for scope in self.exceptions)
+        return self.scope.denies(key) and not (self.exceptions and self._excepted(key))
+
+    def _excepted(self, key: Key) -> bool:
+        if self.kind in OBJECTIONS:
+            return any(lifted.denies(key) for lifted in self.exceptions)
+        return any(granted.lists(key) for granted in self.exceptions)
+
+    def lifts(self, objection: Statement) -> bool:
+        """Whether, coming later, it lifts the objection where both reach: only one that is older by event time."""
+        return LIFTS.get(self.kind) is objection.kind and objection.event_us < self.event_us

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
 
+from consent_service.domain import fold as folding
 from consent_service.domain.acceptance import MOST_STATEMENTS, Actor, Evidence
 from consent_service.domain.choices import Statement
-from consent_service.domain.fold import Link, SubjectState, carried, choose, late, made_meanwhile, relink
+from consent_service.domain.fold import Link, SubjectState, carried, made_meanwhile
 from consent_service.domain.position import Position
 from consent_service.domain.registry import Registry
-from consent_service.domain.words import Kind
+from consent_service.domain.words import CLOSED, DENIALS, Kind, Status
 from servicekit.errors import Exhausted, FailedPrecondition
-
-LATE_GRANT: Final = "LATE_GRANT"
 
 Lineage = tuple[SubjectState, ...]
 """A subject, the one that absorbed it, and so on: the last one answers for all."""
@@ -39,7 +37,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry. `note` holds what only registry and ledger entries say."""
+    """One entry. `sealed` are the members that a SEALED or UNSEALED is about; `note` holds what is no part of a statement."""
 
     index: int
     epoch: int
@@ -56,11 +54,12 @@ class Entry:
     regimes: tuple[str, ...] = ()
     request_id: str | None = None
     note: Mapping[str, str] = field(default_factory=dict)
+    sealed: frozenset[str] = frozenset()
 
     @property
     def narrows(self) -> bool:
         """Whether it can turn a yes into a no. Linking does; separating may give back."""
-        return self.kind in (Kind.REFUSE, Kind.WITHDRAW, Kind.LINKED)
+        return self.kind in DENIALS or self.kind in (Kind.LINKED, Kind.SEALED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +74,11 @@ class Write:
 def fold(state: SubjectState, entry: Entry) -> SubjectState:
     """The state after one more entry of the subject."""
     if entry.link is not None:
-        return relink(state, entry.index, entry.kind, entry.link)
+        return folding.relink(state, entry.index, entry.kind, entry.link)
+    if entry.kind in (Kind.SEALED, Kind.UNSEALED):
+        return folding.seal(state, entry.index, entry.kind, entry.sealed)
     assert entry.statement is not None
-    return choose(state, entry.statement)
+    return folding.choose(state, entry.statement)
 
 
 def record(
@@ -89,19 +90,27 @@ def record(
     evidence: Evidence | None = None,
     regimes: tuple[str, ...] = (),
 ) -> Write:
-    """Append choices of the subject that answers. Raises Exhausted when grants would make its state too long."""
+    """Append choices of the subject that answers. Of an erased one nothing is kept: it is denied already.
+
+    Raises FailedPrecondition SUBJECT_SEALED or SUBJECT_ERASED for what widens, Exhausted when it would make the state too long.
+    """
+    narrow = all(statement.denial for statement in statements)
+    if root.status is not Status.LIVE and not narrow:
+        raise FailedPrecondition("The subject's choices are closed.", reason=CLOSED[root.status])
+    if root.status is Status.ERASED:
+        return Write()
     entries = []
     for statement in statements:
         entry = _chosen(head, root, statement)
         entries.append(replace(entry, actor=actor, evidence=evidence, regimes=regimes))
         root = fold(root, entry)
-    if len(root.statements) > MOST_STATEMENTS and not all(statement.denial for statement in statements):
+    if len(root.statements) > MOST_STATEMENTS and not narrow:
         raise Exhausted("Too many statements about one subject.", reason="TOO_MANY_STATEMENTS")
     return Write(tuple(entries), (root,))
 
 
 def _chosen(head: Head, root: SubjectState, statement: Statement) -> Entry:
-    too_late = statement.kind is Kind.GRANT and late(root.statements, statement)
+    reason = folding.without_effect(root.statements, statement)
     return Entry(
         index=statement.index,
         epoch=head.epoch,
@@ -109,20 +118,23 @@ def _chosen(head: Head, root: SubjectState, statement: Statement) -> Entry:
         recorded_us=statement.recorded_us,
         event_us=statement.event_us,
         subject=root.subject,
-        effective=not too_late,
-        reason=LATE_GRANT if too_late else "",
-        statement=replace(statement, effective=not too_late),
+        effective=not reason,
+        reason=reason,
+        statement=replace(statement, effective=not reason),
     )
 
 
 def link(head: Head, above: Lineage, absorbed: Lineage, registry: Registry, *, now_us: int, evidence_ref: str) -> Write:
     """Let `above[0]`, and whoever absorbed it, answer for `absorbed[0]`. An existing link changes nothing.
 
-    Raises FailedPrecondition LINK_CYCLE when the survivor is below the absorbed, LINK_OTHER when another one absorbed it.
+    Raises FailedPrecondition LINK_CYCLE when the survivor is below the absorbed, LINK_OTHER when another one absorbed it,
+    SUBJECT_ERASED when nothing is left of one of them.
     """
     survivor, below = above[0], absorbed[0]
     if below.survivor == survivor.subject:
         return Write()
+    if below.erased or any(state.erased for state in above):
+        raise FailedPrecondition("One of the subjects is erased.", reason="SUBJECT_ERASED")
     if below.survivor is not None:
         raise FailedPrecondition("Another subject absorbed this one.", reason="LINK_OTHER")
     if below.subject in {state.subject for state in above}:
@@ -131,7 +143,7 @@ def link(head: Head, above: Lineage, absorbed: Lineage, registry: Registry, *, n
     links = [Link("absorbed", survivor.subject, name)]
     for number, _ in enumerate(above, start=1):
         moved = carried(below, link=name, index=name + number, recorded_us=now_us, void=registry.void)
-        links.append(Link("survivor", below.subject, name, below.members, moved))
+        links.append(Link("survivor", below.subject, name, below.members, moved, below.sealed))
     rerooted = ((above[-1].subject, below.members),)
     return replace(
         _linked(head, (below, *above), links, Kind.LINKED, now_us=now_us, evidence_ref=evidence_ref), rerooted=rerooted
@@ -167,5 +179,23 @@ def _linked(head: Head, states: Lineage, links: Sequence[Link], kind: Kind, *, n
             note={"evidence_ref": evidence_ref} if evidence_ref else {},
         )
         for number, (state, link) in enumerate(zip(states, links, strict=True))
+    )
+    return Write(entries, tuple(fold(state, entry) for state, entry in zip(states, entries, strict=True)))
+
+
+def seal(head: Head, states: Sequence[SubjectState], kind: Kind, *, now_us: int, case: str) -> Write:
+    """SEALED or UNSEALED, for a subject that answers and all its members: one entry for each."""
+    entries = tuple(
+        Entry(
+            index=head.size + number,
+            epoch=head.epoch,
+            kind=kind,
+            recorded_us=now_us,
+            event_us=now_us,
+            subject=state.subject,
+            sealed=state.members,
+            note={"case": case},
+        )
+        for number, state in enumerate(states)
     )
     return Write(entries, tuple(fold(state, entry) for state, entry in zip(states, entries, strict=True)))

@@ -1,18 +1,20 @@
 """The fold: a subject's entries in index order become the smallest list of statements that can still influence a verdict.
 
 Dropping a statement must change no verdict, now or after any later entry. So a denial is dropped only for a later denial of the same
-kind that reaches as far and is not older (its event time still makes grants late); a grant only for a later grant that lists as much;
-and nothing of the subject's own for a statement that hangs on a link, because that one may lapse.
+kind that reaches as far and is not older (its event time still makes grants late); an objection also for a later lifting that lifts all of
+it; a grant only for a later grant that lists as much; and nothing of the subject's own for a statement that hangs on a link, because
+that one may lapse.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Final, Literal
 
+from consent_service.domain import objections
 from consent_service.domain.choices import NoticeRef, Scope, Statement
-from consent_service.domain.words import Kind
+from consent_service.domain.words import LIFTS, OBJECTIONS, REFUSALS, SUBTREE, Kind, Status
 
 Statements = tuple[Statement, ...]
 
@@ -21,7 +23,8 @@ Statements = tuple[Statement, ...]
 class Link:
     """One side of a link made or undone. `link` is the index that names it: that of the absorbed side's entry.
 
-    On a survivor `statements` are the denials carried over; on the absorbed side of an undone link, those made meanwhile.
+    On a survivor `statements` are the denials carried over, and `sealed` the sealed subjects that come with them; on the absorbed side
+    of an undone link, `statements` are those made meanwhile.
     """
 
     side: Literal["survivor", "absorbed"]
@@ -29,11 +32,12 @@ class Link:
     link: int
     members: frozenset[str] = frozenset()
     statements: Statements = ()
+    sealed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class SubjectState:
-    """The fold of one subject's entries. `members` are the subject and all it absorbed."""
+    """The fold of one subject's entries. `members` are the subject and all it absorbed; `sealed` those of them that are sealed."""
 
     subject: str
     members: frozenset[str]
@@ -41,6 +45,20 @@ class SubjectState:
     link: int | None = None
     statements: Statements = ()
     last_index: int | None = None
+    sealed: frozenset[str] = frozenset()
+    erased: bool = False
+
+    @property
+    def status(self) -> Status:
+        """Whether its choices count: a merged subject is sealed when any member is."""
+        return status_of(self.sealed, erased=self.erased)
+
+
+def status_of(sealed: Collection[str], *, erased: bool) -> Status:
+    """The status of a subject with these sealed members."""
+    if erased:
+        return Status.ERASED
+    return Status.SEALED if sealed else Status.LIVE
 
 
 def unknown(subject: str) -> SubjectState:
@@ -51,7 +69,7 @@ def unknown(subject: str) -> SubjectState:
 def late(statements: Iterable[Statement], grant: Statement) -> bool:
     """Whether a denial that reaches into the grant is as new as it by event time: then the grant undoes nothing."""
     return any(
-        denial.denial
+        denial.kind in REFUSALS
         and denial.event_us >= grant.event_us
         and denial.scope.denies_some(grant.scope)
         and not any(scope.holds(grant.scope) for scope in denial.exceptions)
@@ -59,11 +77,30 @@ def late(statements: Iterable[Statement], grant: Statement) -> bool:
     )
 
 
+LATE_GRANT: Final = "LATE_GRANT"
+LATE_LIFT: Final = "LATE_LIFT"
+
+
+def without_effect(statements: Iterable[Statement], new: Statement) -> str:
+    """Why a statement is stored without effect; empty when it has one. A denial always has."""
+    if new.kind is Kind.GRANT and late(statements, new):
+        return LATE_GRANT
+    if new.kind in LIFTS and objections.lifts_nothing(statements, new):
+        return LATE_LIFT
+    return ""
+
+
 def choose(state: SubjectState, statement: Statement) -> SubjectState:
-    """The state after a choice. A late grant is left out, whatever its entry says of itself."""
-    if statement.kind is Kind.GRANT and late(state.statements, statement):
+    """The state after a choice. A late one is left out, whatever its entry says of itself."""
+    if without_effect(state.statements, statement):
         return replace(state, last_index=statement.index)
     return replace(state, statements=_added(state.statements, statement), last_index=statement.index)
+
+
+def seal(state: SubjectState, index: int, kind: Kind, subjects: frozenset[str]) -> SubjectState:
+    """The state after members were sealed, or unsealed."""
+    sealed = state.sealed | subjects if kind is Kind.SEALED else state.sealed - subjects
+    return replace(state, sealed=sealed, last_index=index)
 
 
 def relink(state: SubjectState, index: int, kind: Kind, link: Link) -> SubjectState:
@@ -75,9 +112,21 @@ def relink(state: SubjectState, index: int, kind: Kind, link: Link) -> SubjectSt
         )
     if kind is Kind.LINKED:
         joined = _all(state.statements, link.statements)
-        return replace(state, members=state.members | link.members, statements=joined, last_index=index)
+        return replace(
+            state,
+            members=state.members | link.members,
+            statements=joined,
+            last_index=index,
+            sealed=state.sealed | link.sealed,
+        )
     kept = tuple(statement for statement in state.statements if link.link not in statement.links)
-    return replace(state, members=state.members - link.members, statements=kept, last_index=index)
+    return replace(
+        state,
+        members=state.members - link.members,
+        statements=objections.pruned(kept),
+        last_index=index,
+        sealed=state.sealed - link.members,
+    )
 
 
 def _all(statements: Statements, more: Iterable[Statement]) -> Statements:
@@ -89,13 +138,17 @@ def _all(statements: Statements, more: Iterable[Statement]) -> Statements:
 def _added(statements: Statements, new: Statement) -> Statements:
     if new.kind is Kind.NOTICE_SERVED and any(_earlier_notice(old, new) for old in statements):
         return statements
-    return (*(old for old in statements if not _superseded(old, new)), new)
+    return objections.pruned((*(old for old in statements if not _superseded(old, new)), new))
 
 
 def _superseded(old: Statement, new: Statement) -> bool:
-    if old.kind is not new.kind or new.exceptions or not set(new.links) <= set(old.links):
+    if new.exceptions or not set(new.links) <= set(old.links):
         return False
-    if new.denial:
+    if new.lifts(old):
+        return new.scope.denies_all(old.scope)
+    if old.kind is not new.kind:
+        return False
+    if new.kind in SUBTREE:
         return new.event_us >= old.event_us and new.scope.denies_all(old.scope)
     if new.kind is Kind.NOTICE_SERVED:
         return _earlier_notice(new, old)
@@ -133,7 +186,9 @@ def carried(
 def _lifted(
     denial: Statement, statements: Statements, now_us: int, void: Callable[[NoticeRef | None], bool]
 ) -> tuple[Scope, ...]:
-    """Scopes for which a later grant has lifted the denial."""
+    """Scopes for which a later grant has lifted the denial, or a lifting the objection."""
+    if denial.kind in OBJECTIONS:
+        return objections.lifted(denial, statements)
     return tuple(
         grant.scope
         for grant in statements
@@ -148,10 +203,14 @@ def _lifted(
 def made_meanwhile(above: Sequence[SubjectState], links: Sequence[int], index: int) -> Statements:
     """Denials that the subjects above an absorbed one made since the links that lead to them; copied when it leaves.
 
-    `links[k]` is the newest link on the way to `above[k]`.
+    `links[k]` is the newest link on the way to `above[k]`. An objection is copied as far as it still stands.
     """
     return tuple(
-        replace(statement, index=index)
+        replace(
+            statement,
+            index=index,
+            exceptions=statement.exceptions + objections.lifted(statement, state.statements),
+        )
         for state, link in zip(above, links, strict=True)
         for statement in state.statements
         if statement.denial and not statement.links and statement.index > link

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from consent_service.domain.choices import NoticeRef, Scope
+from consent_service.domain.choices import NoticeRef, Scope, below
 from consent_service.domain.words import SELF, Basis
 
 MAX_EVENT_AGE_US: Final = 7 * 86_400 * 1_000_000
+ABSOLUTE_OBJECTION: Final = frozenset({"direct_marketing"})
+"""In every regime that does not say otherwise: it only narrows."""
 
 
 class NoticeStatus(StrEnum):
@@ -23,7 +25,9 @@ class NoticeStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Regime:
-    """A privacy regime as data."""
+    """A privacy regime as data. `signals` maps an opt-out signal to purpose tags; objections to purposes that bear a tag of
+    `absolute_objection` end them whatever their basis.
+    """
 
     id: str
     allowed_bases: frozenset[Basis]
@@ -31,6 +35,8 @@ class Regime:
     window_us: int = 0
     notice_required: bool = True
     max_validity_us: int | None = None
+    signals: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    absolute_objection: frozenset[str] = ABSOLUTE_OBJECTION
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,7 @@ class Purpose:
     channels: frozenset[str] | None = None
     special_ground: Mapping[str, str] | None = None
     retired: bool = False
+    tags: frozenset[str] = frozenset()
 
     def ground(self, regime: str) -> str | None:
         """The ground under which `sensitive` needs no explicit grant."""
@@ -103,6 +110,14 @@ class Registry:
     def purpose(self, purpose: str) -> Purpose | None:
         """A purpose by id."""
         return (self.purposes or {}).get(purpose)
+
+    def signalled(self, signal: str, regimes: Iterable[str]) -> tuple[str, ...]:
+        """The topmost purposes that the signal opts out of under any of these regimes, sorted."""
+        tags: set[str] = set()
+        for regime in filter(None, map(self.regime, regimes)):
+            tags |= regime.signals.get(signal, frozenset())
+        named = {found.id for found in (self.purposes or {}).values() if not found.retired and found.tags & tags}
+        return tuple(sorted(one for one in named if not any(one != top and below(one, top) for top in named)))
 
     @property
     def purpose_ids(self) -> tuple[str, ...]:

@@ -11,8 +11,22 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from consent_service.domain.choices import Key, Statement
+from consent_service.domain.objections import standing
 from consent_service.domain.registry import Registry
-from consent_service.domain.words import RANK, SENSITIVE, YES, Basis, Kind, Reason, State
+from consent_service.domain.words import (
+    CLOSED,
+    DENIABLE,
+    LIFTS,
+    OBJECTIONS,
+    RANK,
+    SENSITIVE,
+    YES,
+    Basis,
+    Kind,
+    Reason,
+    State,
+    Status,
+)
 from servicekit.errors import Invalid
 
 
@@ -32,12 +46,13 @@ class Verdict(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """How one regime judges one purpose."""
+    """How one regime judges one purpose. `absolute`: an objection ends it whatever the basis (direct marketing, GDPR 21(3))."""
 
     basis: Basis
     grounded: bool
     window_us: int
     max_validity_us: int | None
+    absolute: bool = False
 
 
 class Choice(NamedTuple):
@@ -54,9 +69,22 @@ class Said(NamedTuple):
     grant: Statement | None
     denials: Sequence[Statement]
     served: Statement | None
+    objections: Sequence[Statement] = ()
+
+
+class Case(NamedTuple):
+    """What every regime judges alike: the choice, the objections that stand, the first served notice, and the key's peculiarities."""
+
+    choice: Choice
+    objections: Sequence[Statement]
+    served: Statement | None
+    registry_index: int
+    sensitive: bool
+    at_us: int
 
 
 _DENIED = {Kind.WITHDRAW: (Reason.WITHDRAWN, State.WITHDRAWN), Kind.REFUSE: (Reason.REFUSED, State.REFUSED)}
+_OBJECTED = ((Kind.RESTRICT, Reason.RESTRICTED), (Kind.OBJECT, Reason.OBJECTED), (Kind.OPT_OUT, Reason.OPTED_OUT))
 _SILENT = Choice(Reason.NO_RECORD, State.UNKNOWN, None)
 
 
@@ -77,7 +105,13 @@ def rules(registry: Registry, purpose: str, regimes: Sequence[str]) -> tuple[Rul
         return Reason.PURPOSE_RETIRED
     profiles = [(registry.regime(regime), found.bases.get(regime), found.ground(regime)) for regime in regimes]
     made = [
-        Rule(basis, ground is not None, profile.window_us, profile.max_validity_us)
+        Rule(
+            basis,
+            ground is not None,
+            profile.window_us,
+            profile.max_validity_us,
+            not profile.absolute_objection.isdisjoint(found.tags),
+        )
         for profile, basis, ground in profiles
         if profile is not None and basis is not None
     ]
@@ -98,9 +132,17 @@ def listed(registry: Registry, key: Key) -> Reason | None:
 
 
 def verdict(
-    registry: Registry, statements: Iterable[Statement], key: Key, *, regimes: Sequence[str], at_us: int
+    registry: Registry,
+    statements: Iterable[Statement],
+    key: Key,
+    *,
+    regimes: Sequence[str],
+    at_us: int,
+    status: Status = Status.LIVE,
 ) -> Verdict:
-    """The verdict for one key, from the subject's statements in index order."""
+    """The verdict for one key, from the subject's status and its statements in index order."""
+    if status is not Status.LIVE:
+        return Verdict(CLOSED[status])
     found = rules(registry, key.purpose, regimes)
     if isinstance(found, Reason):
         return Verdict(found)
@@ -116,12 +158,10 @@ def judge(
     """The verdict from the rules of every regime and the statements that reach the key."""
     said = _said(registry, reaching)
     choice = _choice(registry, said, at_us)
-    sensitive = category == SENSITIVE
+    case = Case(choice, said.objections, said.served, registry.index, category == SENSITIVE, at_us)
     if len(found) == 1:
-        return _by_regime(found[0], choice, said.served, registry.index, sensitive=sensitive, at_us=at_us)
-    return _strictest(
-        [_by_regime(rule, choice, said.served, registry.index, sensitive=sensitive, at_us=at_us) for rule in found]
-    )
+        return _by_regime(found[0], case)
+    return _strictest([_by_regime(rule, case) for rule in found])
 
 
 def _strictest(verdicts: Sequence[Verdict]) -> Verdict:
@@ -134,18 +174,21 @@ def _strictest(verdicts: Sequence[Verdict]) -> Verdict:
 
 
 def _said(registry: Registry, reaching: Iterable[Statement]) -> Said:
-    """The last grant that took effect, every denial, and the earliest notice that was served."""
+    """The last grant that took effect, every denial, the earliest notice that was served, and the objections that stand."""
     grant = served = None
-    denials = []
+    denials: list[Statement] = []
+    objections: list[Statement] = []
     for statement in reaching:
         kind = statement.kind
         if kind is Kind.GRANT:
             grant = statement if statement.effective else grant
+        elif kind in OBJECTIONS or kind in LIFTS:
+            objections.append(statement)
         elif kind is not Kind.NOTICE_SERVED:
             denials.append(statement)
         elif not registry.void(statement.notice) and (served is None or statement.event_us < served.event_us):
             served = statement
-    return Said(grant, denials, served)
+    return Said(grant, denials, served, standing(objections) if objections else ())
 
 
 def _choice(registry: Registry, said: Said, at_us: int) -> Choice:
@@ -172,27 +215,50 @@ def _denial(denials: Sequence[Statement], after: int) -> Statement | None:
     return found
 
 
-def _by_regime(
-    rule: Rule, choice: Choice, served: Statement | None, registry_index: int, *, sensitive: bool, at_us: int
-) -> Verdict:
+def _by_regime(rule: Rule, case: Case) -> Verdict:
     """One cell of the table of consent.md section 3."""
-    reason, state, statement = choice
+    if case.objections:
+        objected = _objected(rule, case.objections)
+        if objected is not None:
+            return objected
+    verdict = _chosen(rule, case)
+    return verdict._replace(state=State.OBJECTED) if case.objections else verdict
+
+
+def _objected(rule: Rule, objections: Sequence[Statement]) -> Verdict | None:
+    """The first column of the objection layer that says no under this basis."""
+    for kind, reason in _OBJECTED:
+        said = next((objection for objection in objections if objection.kind is kind), None)
+        if said is not None and _ends(rule, kind):
+            return Verdict(reason, State.OBJECTED, rule.basis, said.index)
+    return None
+
+
+def _ends(rule: Rule, kind: Kind) -> bool:
+    if kind is Kind.RESTRICT:
+        return rule.basis is not Basis.LEGAL_OBLIGATION
+    return rule.basis in DENIABLE or (kind is Kind.OBJECT and rule.absolute)
+
+
+def _chosen(rule: Rule, case: Case) -> Verdict:
+    """The columns of the choice layer."""
+    reason, state, statement = case.choice
     until = _until(rule, statement) if reason is Reason.GRANTED else None
-    if until is not None and at_us >= until:
+    if until is not None and case.at_us >= until:
         reason, state = Reason.EXPIRED, State.EXPIRED
     support = statement.index if statement is not None else None
     if rule.basis in (Basis.CONTRACT, Basis.LEGAL_OBLIGATION):
-        return _needed(rule, state, sensitive, registry_index)
+        return _needed(rule, state, case)
     if reason in (Reason.WITHDRAWN, Reason.REFUSED):
         return Verdict(reason, state, rule.basis, support)
-    if sensitive and not rule.grounded and not _explicit(rule, reason, statement):
+    if case.sensitive and not rule.grounded and not _explicit(rule, reason, statement):
         return Verdict(Reason.EXPLICIT_REQUIRED, state, rule.basis, support)
     if rule.basis is Basis.LEGITIMATE_INTEREST:
-        return Verdict(Reason.NOT_OBJECTED, state, rule.basis, registry_index)
+        return Verdict(Reason.NOT_OBJECTED, state, rule.basis, case.registry_index)
     if reason is Reason.GRANTED or rule.basis is Basis.CONSENT:
         ends = statement is not None and statement.kind is Kind.GRANT
         return Verdict(reason, state, rule.basis, support, _until(rule, statement) if ends else None)
-    return _after_notice(rule, state, served, at_us)
+    return _after_notice(rule, state, case)
 
 
 def _until(rule: Rule, grant: Statement | None) -> int | None:
@@ -212,13 +278,13 @@ def _explicit(rule: Rule, reason: Reason, statement: Statement | None) -> bool:
     return reason is not Reason.GRANTED or (statement is not None and statement.explicit)
 
 
-def _needed(rule: Rule, state: State, sensitive: bool, registry_index: int) -> Verdict:
-    reason = Reason.EXPLICIT_REQUIRED if sensitive and not rule.grounded else Reason.NEEDED
-    return Verdict(reason, state, rule.basis, registry_index)
+def _needed(rule: Rule, state: State, case: Case) -> Verdict:
+    reason = Reason.EXPLICIT_REQUIRED if case.sensitive and not rule.grounded else Reason.NEEDED
+    return Verdict(reason, state, rule.basis, case.registry_index)
 
 
-def _after_notice(rule: Rule, state: State, served: Statement | None, at_us: int) -> Verdict:
-    if served is None:
+def _after_notice(rule: Rule, state: State, case: Case) -> Verdict:
+    if case.served is None:
         return Verdict(Reason.NOTICE_NOT_SERVED, state, rule.basis)
-    waiting = at_us < served.event_us + rule.window_us
-    return Verdict(Reason.WAITING_WINDOW if waiting else Reason.NOTICE_SERVED, state, rule.basis, served.index)
+    waiting = case.at_us < case.served.event_us + rule.window_us
+    return Verdict(Reason.WAITING_WINDOW if waiting else Reason.NOTICE_SERVED, state, rule.basis, case.served.index)

@@ -34,13 +34,44 @@ class Kind(StrEnum):
     REFUSE = "REFUSE"
     WITHDRAW = "WITHDRAW"
     NOTICE_SERVED = "NOTICE_SERVED"
+    OBJECT = "OBJECT"
+    RESTRICT = "RESTRICT"
+    OPT_OUT = "OPT_OUT"
+    LIFT_OBJECT = "LIFT_OBJECT"
+    LIFT_RESTRICT = "LIFT_RESTRICT"
+    LIFT_OPT_OUT = "LIFT_OPT_OUT"
     LINKED = "LINKED"
     UNLINKED = "UNLINKED"
+    SEALED = "SEALED"
+    UNSEALED = "UNSEALED"
     REGISTRY = "REGISTRY"
     LEDGER = "LEDGER"
 
 
-DENIALS: Final = frozenset({Kind.REFUSE, Kind.WITHDRAW})
+REFUSALS: Final = frozenset({Kind.REFUSE, Kind.WITHDRAW})
+"""Denials of the choice layer: a later grant lifts them."""
+
+OBJECTIONS: Final = frozenset({Kind.OBJECT, Kind.RESTRICT, Kind.OPT_OUT})
+"""Denials of the objection layer: only their own lifting lifts them."""
+
+DENIALS: Final = REFUSALS | OBJECTIONS
+"""All that can only say no."""
+
+LIFTS: Final = {Kind.LIFT_OBJECT: Kind.OBJECT, Kind.LIFT_RESTRICT: Kind.RESTRICT, Kind.LIFT_OPT_OUT: Kind.OPT_OUT}
+"""What each lifting lifts."""
+
+LIFT_OF: Final = {objection: lift for lift, objection in LIFTS.items()}
+
+SUBTREE: Final = DENIALS | frozenset(LIFTS)
+"""Kinds that reach their purpose and everything below, and whose empty sets say any."""
+
+
+class Status(StrEnum):
+    """Whether a subject's choices count at all. SEALED: an erasure was asked for. ERASED: only a tombstone is left."""
+
+    LIVE = "LIVE"
+    SEALED = "SEALED"
+    ERASED = "ERASED"
 
 
 class State(StrEnum):
@@ -51,6 +82,7 @@ class State(StrEnum):
     REFUSED = "REFUSED"
     WITHDRAWN = "WITHDRAWN"
     EXPIRED = "EXPIRED"
+    OBJECTED = "OBJECTED"
 
 
 class Basis(StrEnum):
@@ -64,7 +96,7 @@ class Basis(StrEnum):
 
 
 DENIABLE: Final = frozenset({Basis.CONSENT, Basis.OPT_OUT, Basis.LEGITIMATE_INTEREST})
-"""Bases that a refusal or withdrawal ends."""
+"""Bases that a refusal, a withdrawal, an objection or an opt-out ends."""
 
 
 class ActorType(StrEnum):
@@ -82,17 +114,19 @@ PERSONS: Final = frozenset({ActorType.CUSTOMER, ActorType.AGENT, ActorType.REPRE
 
 
 class Reason(StrEnum):
-    """Why a verdict is what it is, in order of precedence: the first that applies is given. Yes codes come last.
+    """Why a verdict is what it is, in order of precedence: the first that applies is given. Yes codes come last."""
 
-    SUBJECT_ERASED, SUBJECT_SEALED, RESTRICTED, OBJECTED and OPTED_OUT join when their entries are built.
-    """
-
+    SUBJECT_ERASED = "SUBJECT_ERASED"
+    SUBJECT_SEALED = "SUBJECT_SEALED"
     UNKNOWN_PURPOSE = "UNKNOWN_PURPOSE"
     PURPOSE_RETIRED = "PURPOSE_RETIRED"
     NO_LAWFUL_BASIS = "NO_LAWFUL_BASIS"
     CHANNEL_NOT_LISTED = "CHANNEL_NOT_LISTED"
     CATEGORY_NOT_LISTED = "CATEGORY_NOT_LISTED"
     RECIPIENT_NOT_LISTED = "RECIPIENT_NOT_LISTED"
+    RESTRICTED = "RESTRICTED"
+    OBJECTED = "OBJECTED"
+    OPTED_OUT = "OPTED_OUT"
     WITHDRAWN = "WITHDRAWN"
     REFUSED = "REFUSED"
     NOTICE_VOID = "NOTICE_VOID"
@@ -107,6 +141,9 @@ class Reason(StrEnum):
     NOTICE_SERVED = "NOTICE_SERVED"
     NEEDED = "NEEDED"
 
+
+CLOSED: Final = {Status.ERASED: Reason.SUBJECT_ERASED, Status.SEALED: Reason.SUBJECT_SEALED}
+"""Why a subject that is not LIVE is denied, whatever is asked."""
 
 RANK: Final = {reason: rank for rank, reason in enumerate(Reason)}
 YES: Final = frozenset({Reason.GRANTED, Reason.NOT_OBJECTED, Reason.NOTICE_SERVED, Reason.NEEDED})

@@ -9,8 +9,11 @@ SELECT
     h.registry_digest,
     pg_is_in_recovery() AS standby,
     a.subject_id IS NOT NULL AS known,
+    a.root,
     r.members,
     r.statements,
+    r.sealed,
+    r.erased,
     (SELECT min(e.start_size) FROM ledger_epoch AS e WHERE e.epoch > :epoch) AS next_start
 FROM log_head AS h
 LEFT JOIN subject_state AS a ON a.subject_id = :subject_id
@@ -44,7 +47,7 @@ WITH RECURSIVE above AS (
     UNION ALL
     SELECT s.*, a.depth + 1 AS depth FROM above AS a INNER JOIN subject_state AS s ON s.subject_id = a.survivor
 )
-SELECT subject_id, survivor, link, members, last_idx, statements FROM above ORDER BY depth;
+SELECT subject_id, survivor, link, members, last_idx, statements, sealed, erased FROM above ORDER BY depth;
 
 -- name: add_entries*!
 -- Append entries.
@@ -55,16 +58,18 @@ INSERT INTO entry (
     :request_id, :body
 );
 
--- name: keep_state(subject_id, survivor, link, members, last_idx, statements)!
+-- name: keep_state(subject_id, survivor, link, members, last_idx, statements, sealed, erased)!
 -- A subject's new state; one that is new answers for itself.
-INSERT INTO subject_state (subject_id, root, survivor, link, members, last_idx, statements)
-VALUES (:subject_id, :subject_id, :survivor, :link, :members, :last_idx, :statements)
+INSERT INTO subject_state (subject_id, root, survivor, link, members, last_idx, statements, sealed, erased)
+VALUES (:subject_id, :subject_id, :survivor, :link, :members, :last_idx, :statements, :sealed, :erased)
 ON CONFLICT (subject_id) DO UPDATE SET
     survivor = excluded.survivor,
     link = excluded.link,
     members = excluded.members,
     last_idx = excluded.last_idx,
-    statements = excluded.statements;
+    statements = excluded.statements,
+    sealed = excluded.sealed,
+    erased = excluded.erased;
 
 -- name: reroot(root, subjects)!
 -- Let one subject answer for others.
@@ -106,14 +111,29 @@ FROM registry AS r INNER JOIN entry AS e ON e.idx = r.idx
 WHERE :digest::text = '' OR r.digest = :digest
 ORDER BY r.idx DESC LIMIT 1;
 
--- name: registry_known_at(recorded_us)$
--- The index of the registry that was in force at a time of the ledger.
-SELECT max(r.idx) FROM registry AS r INNER JOIN entry AS e ON e.idx = r.idx WHERE e.recorded_us <= :recorded_us;
+-- name: registry_known_at(size, recorded_us)$
+-- The index of the registry that was in force at a time of the ledger, among its first entries.
+SELECT max(r.idx) FROM registry AS r INNER JOIN entry AS e ON e.idx = r.idx WHERE r.idx < :size AND e.recorded_us <= :recorded_us;
 
 -- name: notice_bytes(id, version, locale)^
 -- The exact bytes of a notice.
 SELECT n.id, n.version, n.locale, n.sha256, n.bytes FROM notice AS n
 WHERE n.id = :id AND n.version = :version AND n.locale = :locale;
+
+-- name: entry_at(idx)^
+-- One entry.
+SELECT idx, epoch, kind, subject_id, recorded_us, event_us, effective, reason, request_id, body FROM entry WHERE idx = :idx;
+
+-- name: recorded_at(idx)$
+-- When an entry was recorded.
+SELECT recorded_us FROM entry WHERE idx = :idx;
+
+-- name: page(subject_id, after, size, amount)
+-- A subject's entries after an index, in order, no more than an amount.
+SELECT idx, epoch, kind, subject_id, recorded_us, event_us, effective, reason, request_id, body
+FROM entry
+WHERE subject_id = :subject_id AND idx > :after AND idx < :size
+ORDER BY idx LIMIT :amount;
 
 -- name: history(subject_id, size, known_us, as_of_us)
 -- A subject's entries in order, as known at a time and about a time.

@@ -104,7 +104,9 @@ CREATE TABLE consent.subject_state (
     link bigint,
     members text[] NOT NULL,
     last_idx bigint NOT NULL,
-    statements text NOT NULL
+    statements text NOT NULL,
+    sealed text[] DEFAULT '{}'::text[] NOT NULL,
+    erased boolean DEFAULT false NOT NULL
 )
 WITH (fillfactor='70');
 

@@ -21,6 +21,117 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
+class GrantConsentRequest(_message.Message):
+    """Scopes to grant under one notice."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    SCOPES_FIELD_NUMBER: _builtins.int
+    NOTICE_FIELD_NUMBER: _builtins.int
+    EXPLICIT_FIELD_NUMBER: _builtins.int
+    VALID_FROM_US_FIELD_NUMBER: _builtins.int
+    VALID_TO_US_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
+    EVENT_TIME_US_FIELD_NUMBER: _builtins.int
+    REGIMES_FIELD_NUMBER: _builtins.int
+    WAIT_FOR_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """16 to 64 bytes; makes the write idempotent."""
+    subject_id: _builtins.str
+    """Whose consent."""
+    explicit: _builtins.bool
+    """Needed to grant sensitive data."""
+    valid_from_us: _builtins.int
+    """Start: epoch microseconds; default the event time."""
+    valid_to_us: _builtins.int
+    """End: epoch microseconds; default and cap are the regimes'."""
+    event_time_us: _builtins.int
+    """When: epoch microseconds; default now."""
+    wait_for: _types_pb2.WaitFor.ValueType
+    """What to wait for."""
+    @_builtins.property
+    def scopes(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Scope]:
+        """1 to 32 scopes; two about one key are an error."""
+
+    @_builtins.property
+    def notice(self) -> _types_pb2.NoticeRef:
+        """The words that were shown."""
+
+    @_builtins.property
+    def actor(self) -> _types_pb2.Actor:
+        """Who acts."""
+
+    @_builtins.property
+    def evidence(self) -> _types_pb2.Evidence:
+        """How."""
+
+    @_builtins.property
+    def regimes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Regimes beyond the ledger's defaults: they only narrow."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        subject_id: _builtins.str = ...,
+        scopes: _abc.Iterable[_types_pb2.Scope] | None = ...,
+        notice: _types_pb2.NoticeRef | None = ...,
+        explicit: _builtins.bool = ...,
+        valid_from_us: _builtins.int | None = ...,
+        valid_to_us: _builtins.int | None = ...,
+        actor: _types_pb2.Actor | None = ...,
+        evidence: _types_pb2.Evidence | None = ...,
+        event_time_us: _builtins.int | None = ...,
+        regimes: _abc.Iterable[_builtins.str] | None = ...,
+        wait_for: _types_pb2.WaitFor.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_event_time_us", b"_event_time_us", "_valid_from_us", b"_valid_from_us", "_valid_to_us", b"_valid_to_us", "actor", b"actor", "event_time_us", b"event_time_us", "evidence", b"evidence", "notice", b"notice", "valid_from_us", b"valid_from_us", "valid_to_us", b"valid_to_us"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_event_time_us", b"_event_time_us", "_valid_from_us", b"_valid_from_us", "_valid_to_us", b"_valid_to_us", "actor", b"actor", "event_time_us", b"event_time_us", "evidence", b"evidence", "explicit", b"explicit", "notice", b"notice", "regimes", b"regimes", "request_id", b"request_id", "scopes", b"scopes", "subject_id", b"subject_id", "valid_from_us", b"valid_from_us", "valid_to_us", b"valid_to_us", "wait_for", b"wait_for"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__event_time_us: _TypeAlias = _typing.Literal["event_time_us"]  # noqa: Y015
+    _WhichOneofArgType__event_time_us: _TypeAlias = _typing.Literal["_event_time_us", b"_event_time_us"]  # noqa: Y015
+    _WhichOneofReturnType__valid_from_us: _TypeAlias = _typing.Literal["valid_from_us"]  # noqa: Y015
+    _WhichOneofArgType__valid_from_us: _TypeAlias = _typing.Literal["_valid_from_us", b"_valid_from_us"]  # noqa: Y015
+    _WhichOneofReturnType__valid_to_us: _TypeAlias = _typing.Literal["valid_to_us"]  # noqa: Y015
+    _WhichOneofArgType__valid_to_us: _TypeAlias = _typing.Literal["_valid_to_us", b"_valid_to_us"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__event_time_us) -> _WhichOneofReturnType__event_time_us | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__valid_from_us) -> _WhichOneofReturnType__valid_from_us | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__valid_to_us) -> _WhichOneofReturnType__valid_to_us | None: ...
+
+Global___GrantConsentRequest: _TypeAlias = GrantConsentRequest  # noqa: Y015
+
+@_typing.final
+class GrantConsentResponse(_message.Message):
+    """What was granted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def result(self) -> _types_pb2.WriteResult:
+        """The result."""
+
+    def __init__(
+        self,
+        *,
+        result: _types_pb2.WriteResult | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GrantConsentResponse: _TypeAlias = GrantConsentResponse  # noqa: Y015
+
+@_typing.final
 class Choice(_message.Message):
     """One item of a preference screen."""
 
@@ -81,12 +192,15 @@ class RecordChoiceRequest(_message.Message):
     EVIDENCE_FIELD_NUMBER: _builtins.int
     EVENT_TIME_US_FIELD_NUMBER: _builtins.int
     REGIMES_FIELD_NUMBER: _builtins.int
+    WAIT_FOR_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """16 to 64 bytes; makes the write idempotent."""
     subject_id: _builtins.str
     """Whose choices."""
     event_time_us: _builtins.int
     """When: epoch microseconds; default now."""
+    wait_for: _types_pb2.WaitFor.ValueType
+    """What to wait for."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Choice]:
         """1 to 64 items; two about one key are an error."""
@@ -118,10 +232,11 @@ class RecordChoiceRequest(_message.Message):
         evidence: _types_pb2.Evidence | None = ...,
         event_time_us: _builtins.int | None = ...,
         regimes: _abc.Iterable[_builtins.str] | None = ...,
+        wait_for: _types_pb2.WaitFor.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_event_time_us", b"_event_time_us", "actor", b"actor", "event_time_us", b"event_time_us", "evidence", b"evidence", "notice", b"notice"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_event_time_us", b"_event_time_us", "actor", b"actor", "event_time_us", b"event_time_us", "evidence", b"evidence", "items", b"items", "notice", b"notice", "regimes", b"regimes", "request_id", b"request_id", "subject_id", b"subject_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_event_time_us", b"_event_time_us", "actor", b"actor", "event_time_us", b"event_time_us", "evidence", b"evidence", "items", b"items", "notice", b"notice", "regimes", b"regimes", "request_id", b"request_id", "subject_id", b"subject_id", "wait_for", b"wait_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__event_time_us: _TypeAlias = _typing.Literal["event_time_us"]  # noqa: Y015
     _WhichOneofArgType__event_time_us: _TypeAlias = _typing.Literal["_event_time_us", b"_event_time_us"]  # noqa: Y015
@@ -164,19 +279,25 @@ class WithdrawConsentRequest(_message.Message):
     ALL_FIELD_NUMBER: _builtins.int
     PURPOSES_FIELD_NUMBER: _builtins.int
     SCOPE_FIELD_NUMBER: _builtins.int
+    GRANT_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     EVENT_TIME_US_FIELD_NUMBER: _builtins.int
+    WAIT_FOR_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """16 to 64 bytes; makes the write idempotent."""
     subject_id: _builtins.str
     """Whose consent."""
     all: _builtins.bool
     """Everything."""
+    grant: _builtins.int
+    """What the grant with this index granted, whether it still holds or not."""
     reason: _builtins.str
     """A token, never free text."""
     event_time_us: _builtins.int
     """When: epoch microseconds; default now."""
+    wait_for: _types_pb2.WaitFor.ValueType
+    """What to wait for."""
     @_builtins.property
     def purposes(self) -> Global___PurposeList:
         """Purposes with their subtrees."""
@@ -197,17 +318,19 @@ class WithdrawConsentRequest(_message.Message):
         all: _builtins.bool = ...,
         purposes: Global___PurposeList | None = ...,
         scope: _types_pb2.Scope | None = ...,
+        grant: _builtins.int = ...,
         actor: _types_pb2.Actor | None = ...,
         reason: _builtins.str = ...,
         event_time_us: _builtins.int | None = ...,
+        wait_for: _types_pb2.WaitFor.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_event_time_us", b"_event_time_us", "actor", b"actor", "all", b"all", "event_time_us", b"event_time_us", "purposes", b"purposes", "scope", b"scope", "selector", b"selector"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_event_time_us", b"_event_time_us", "actor", b"actor", "all", b"all", "event_time_us", b"event_time_us", "grant", b"grant", "purposes", b"purposes", "scope", b"scope", "selector", b"selector"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_event_time_us", b"_event_time_us", "actor", b"actor", "all", b"all", "event_time_us", b"event_time_us", "purposes", b"purposes", "reason", b"reason", "request_id", b"request_id", "scope", b"scope", "selector", b"selector", "subject_id", b"subject_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_event_time_us", b"_event_time_us", "actor", b"actor", "all", b"all", "event_time_us", b"event_time_us", "grant", b"grant", "purposes", b"purposes", "reason", b"reason", "request_id", b"request_id", "scope", b"scope", "selector", b"selector", "subject_id", b"subject_id", "wait_for", b"wait_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__event_time_us: _TypeAlias = _typing.Literal["event_time_us"]  # noqa: Y015
     _WhichOneofArgType__event_time_us: _TypeAlias = _typing.Literal["_event_time_us", b"_event_time_us"]  # noqa: Y015
-    _WhichOneofReturnType_selector: _TypeAlias = _typing.Literal["all", "purposes", "scope"]  # noqa: Y015
+    _WhichOneofReturnType_selector: _TypeAlias = _typing.Literal["all", "purposes", "scope", "grant"]  # noqa: Y015
     _WhichOneofArgType_selector: _TypeAlias = _typing.Literal["selector", b"selector"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__event_time_us) -> _WhichOneofReturnType__event_time_us | None: ...
@@ -271,6 +394,211 @@ class WithdrawConsentResponse(_message.Message):
 Global___WithdrawConsentResponse: _TypeAlias = WithdrawConsentResponse  # noqa: Y015
 
 @_typing.final
+class RecordObjectionRequest(_message.Message):
+    """What to object to or to restrict."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    ON_FIELD_NUMBER: _builtins.int
+    ALL_FIELD_NUMBER: _builtins.int
+    PURPOSES_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
+    EVENT_TIME_US_FIELD_NUMBER: _builtins.int
+    REGIMES_FIELD_NUMBER: _builtins.int
+    WAIT_FOR_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """16 to 64 bytes; makes the write idempotent."""
+    subject_id: _builtins.str
+    """Who objects."""
+    kind: _types_pb2.ChoiceKind.ValueType
+    """OBJECT or RESTRICT."""
+    on: _builtins.bool
+    """False lifts."""
+    all: _builtins.bool
+    """Everything."""
+    event_time_us: _builtins.int
+    """When: epoch microseconds; default now."""
+    wait_for: _types_pb2.WaitFor.ValueType
+    """What to wait for."""
+    @_builtins.property
+    def purposes(self) -> Global___PurposeList:
+        """Purposes with their subtrees."""
+
+    @_builtins.property
+    def scope(self) -> _types_pb2.Scope:
+        """One scope."""
+
+    @_builtins.property
+    def actor(self) -> _types_pb2.Actor:
+        """Who acts; to object, default the customer."""
+
+    @_builtins.property
+    def evidence(self) -> _types_pb2.Evidence:
+        """How; its method is needed to lift."""
+
+    @_builtins.property
+    def regimes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Regimes beyond the ledger's defaults: they only narrow."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        subject_id: _builtins.str = ...,
+        kind: _types_pb2.ChoiceKind.ValueType = ...,
+        on: _builtins.bool = ...,
+        all: _builtins.bool = ...,
+        purposes: Global___PurposeList | None = ...,
+        scope: _types_pb2.Scope | None = ...,
+        actor: _types_pb2.Actor | None = ...,
+        evidence: _types_pb2.Evidence | None = ...,
+        event_time_us: _builtins.int | None = ...,
+        regimes: _abc.Iterable[_builtins.str] | None = ...,
+        wait_for: _types_pb2.WaitFor.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_event_time_us", b"_event_time_us", "actor", b"actor", "all", b"all", "event_time_us", b"event_time_us", "evidence", b"evidence", "purposes", b"purposes", "scope", b"scope", "selector", b"selector"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_event_time_us", b"_event_time_us", "actor", b"actor", "all", b"all", "event_time_us", b"event_time_us", "evidence", b"evidence", "kind", b"kind", "on", b"on", "purposes", b"purposes", "regimes", b"regimes", "request_id", b"request_id", "scope", b"scope", "selector", b"selector", "subject_id", b"subject_id", "wait_for", b"wait_for"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__event_time_us: _TypeAlias = _typing.Literal["event_time_us"]  # noqa: Y015
+    _WhichOneofArgType__event_time_us: _TypeAlias = _typing.Literal["_event_time_us", b"_event_time_us"]  # noqa: Y015
+    _WhichOneofReturnType_selector: _TypeAlias = _typing.Literal["all", "purposes", "scope"]  # noqa: Y015
+    _WhichOneofArgType_selector: _TypeAlias = _typing.Literal["selector", b"selector"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__event_time_us) -> _WhichOneofReturnType__event_time_us | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_selector) -> _WhichOneofReturnType_selector | None: ...
+
+Global___RecordObjectionRequest: _TypeAlias = RecordObjectionRequest  # noqa: Y015
+
+@_typing.final
+class RecordObjectionResponse(_message.Message):
+    """The objection."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULT_FIELD_NUMBER: _builtins.int
+    DENIED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def result(self) -> _types_pb2.WriteResult:
+        """The result."""
+
+    @_builtins.property
+    def denied(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Purposes that the objection reaches and ends."""
+
+    def __init__(
+        self,
+        *,
+        result: _types_pb2.WriteResult | None = ...,
+        denied: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["denied", b"denied", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordObjectionResponse: _TypeAlias = RecordObjectionResponse  # noqa: Y015
+
+@_typing.final
+class RecordOptOutSignalRequest(_message.Message):
+    """A signal."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    SIGNAL_FIELD_NUMBER: _builtins.int
+    DEVICE_REF_FIELD_NUMBER: _builtins.int
+    REGIME_FIELD_NUMBER: _builtins.int
+    ON_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
+    EVENT_TIME_US_FIELD_NUMBER: _builtins.int
+    WAIT_FOR_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """16 to 64 bytes; makes the write idempotent."""
+    subject_id: _builtins.str
+    """The known consumer, or the pseudonymous profile of the browser."""
+    signal: _builtins.str
+    """As the regimes name it, in any case: "GPC"."""
+    device_ref: _builtins.str
+    """A reference to the device, never an identifier of the person."""
+    regime: _builtins.str
+    """The regime that gives the signal its meaning; default all that know it."""
+    on: _builtins.bool
+    """False lifts."""
+    event_time_us: _builtins.int
+    """When: epoch microseconds; default now."""
+    wait_for: _types_pb2.WaitFor.ValueType
+    """What to wait for."""
+    @_builtins.property
+    def actor(self) -> _types_pb2.Actor:
+        """Who acts; to opt out, default the customer."""
+
+    @_builtins.property
+    def evidence(self) -> _types_pb2.Evidence:
+        """How; its method is needed to lift."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        subject_id: _builtins.str = ...,
+        signal: _builtins.str = ...,
+        device_ref: _builtins.str = ...,
+        regime: _builtins.str = ...,
+        on: _builtins.bool = ...,
+        actor: _types_pb2.Actor | None = ...,
+        evidence: _types_pb2.Evidence | None = ...,
+        event_time_us: _builtins.int | None = ...,
+        wait_for: _types_pb2.WaitFor.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_event_time_us", b"_event_time_us", "actor", b"actor", "event_time_us", b"event_time_us", "evidence", b"evidence"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_event_time_us", b"_event_time_us", "actor", b"actor", "device_ref", b"device_ref", "event_time_us", b"event_time_us", "evidence", b"evidence", "on", b"on", "regime", b"regime", "request_id", b"request_id", "signal", b"signal", "subject_id", b"subject_id", "wait_for", b"wait_for"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__event_time_us: _TypeAlias = _typing.Literal["event_time_us"]  # noqa: Y015
+    _WhichOneofArgType__event_time_us: _TypeAlias = _typing.Literal["_event_time_us", b"_event_time_us"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__event_time_us) -> _WhichOneofReturnType__event_time_us | None: ...
+
+Global___RecordOptOutSignalRequest: _TypeAlias = RecordOptOutSignalRequest  # noqa: Y015
+
+@_typing.final
+class RecordOptOutSignalResponse(_message.Message):
+    """How it was answered."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULT_FIELD_NUMBER: _builtins.int
+    DISPLAY_STATUS_FIELD_NUMBER: _builtins.int
+    display_status: _types_pb2.DisplayStatus.ValueType
+    """What to show."""
+    @_builtins.property
+    def result(self) -> _types_pb2.WriteResult:
+        """The result."""
+
+    def __init__(
+        self,
+        *,
+        result: _types_pb2.WriteResult | None = ...,
+        display_status: _types_pb2.DisplayStatus.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_status", b"display_status", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordOptOutSignalResponse: _TypeAlias = RecordOptOutSignalResponse  # noqa: Y015
+
+@_typing.final
 class SetSubjectLinkRequest(_message.Message):
     """The wanted link."""
 
@@ -281,6 +609,7 @@ class SetSubjectLinkRequest(_message.Message):
     ABSORBED_FIELD_NUMBER: _builtins.int
     LINKED_FIELD_NUMBER: _builtins.int
     EVIDENCE_REF_FIELD_NUMBER: _builtins.int
+    WAIT_FOR_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """16 to 64 bytes; makes the write idempotent."""
     survivor: _builtins.str
@@ -291,6 +620,8 @@ class SetSubjectLinkRequest(_message.Message):
     """False separates."""
     evidence_ref: _builtins.str
     """A reference, never personal data."""
+    wait_for: _types_pb2.WaitFor.ValueType
+    """What to wait for."""
     def __init__(
         self,
         *,
@@ -299,10 +630,11 @@ class SetSubjectLinkRequest(_message.Message):
         absorbed: _builtins.str = ...,
         linked: _builtins.bool = ...,
         evidence_ref: _builtins.str = ...,
+        wait_for: _types_pb2.WaitFor.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["absorbed", b"absorbed", "evidence_ref", b"evidence_ref", "linked", b"linked", "request_id", b"request_id", "survivor", b"survivor"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["absorbed", b"absorbed", "evidence_ref", b"evidence_ref", "linked", b"linked", "request_id", b"request_id", "survivor", b"survivor", "wait_for", b"wait_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -315,18 +647,24 @@ class SetSubjectLinkResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RESULT_FIELD_NUMBER: _builtins.int
+    CARRIED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def result(self) -> _types_pb2.WriteResult:
         """The result."""
+
+    @_builtins.property
+    def carried(self) -> _containers.RepeatedCompositeFieldContainer[Global___Statement]:
+        """Denials that stand on the survivor because of the link."""
 
     def __init__(
         self,
         *,
         result: _types_pb2.WriteResult | None = ...,
+        carried: _abc.Iterable[Global___Statement] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["carried", b"carried", "result", b"result"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -417,6 +755,8 @@ class EvaluateBasisRequest(_message.Message):
     PURPOSES_FIELD_NUMBER: _builtins.int
     MIN_TOKEN_FIELD_NUMBER: _builtins.int
     TTL_MS_FIELD_NUMBER: _builtins.int
+    REPLAY_POSITION_FIELD_NUMBER: _builtins.int
+    REPLAY_KEY_ID_FIELD_NUMBER: _builtins.int
     subject_id: _builtins.str
     """Whose."""
     channel: _builtins.str
@@ -427,6 +767,8 @@ class EvaluateBasisRequest(_message.Message):
     """A write that the answer must reflect."""
     ttl_ms: _builtins.int
     """Time to live in ms: default 10,000, at most 30,000."""
+    replay_key_id: _builtins.str
+    """The key id that the recomputed body names; default the key of now."""
     @_builtins.property
     def regimes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """More regimes; they only narrow."""
@@ -434,6 +776,10 @@ class EvaluateBasisRequest(_message.Message):
     @_builtins.property
     def purposes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Default all."""
+
+    @_builtins.property
+    def replay_position(self) -> _types_pb2.Position:
+        """Recompute the basis of this position, unsigned; at_us is needed and may be any time."""
 
     def __init__(
         self,
@@ -445,10 +791,12 @@ class EvaluateBasisRequest(_message.Message):
         purposes: _abc.Iterable[_builtins.str] | None = ...,
         min_token: _builtins.bytes = ...,
         ttl_ms: _builtins.int | None = ...,
+        replay_position: _types_pb2.Position | None = ...,
+        replay_key_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_at_us", b"_at_us", "_ttl_ms", b"_ttl_ms", "at_us", b"at_us", "ttl_ms", b"ttl_ms"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_at_us", b"_at_us", "_ttl_ms", b"_ttl_ms", "at_us", b"at_us", "replay_position", b"replay_position", "ttl_ms", b"ttl_ms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_at_us", b"_at_us", "_ttl_ms", b"_ttl_ms", "at_us", b"at_us", "channel", b"channel", "min_token", b"min_token", "purposes", b"purposes", "regimes", b"regimes", "subject_id", b"subject_id", "ttl_ms", b"ttl_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_at_us", b"_at_us", "_ttl_ms", b"_ttl_ms", "at_us", b"at_us", "channel", b"channel", "min_token", b"min_token", "purposes", b"purposes", "regimes", b"regimes", "replay_key_id", b"replay_key_id", "replay_position", b"replay_position", "subject_id", b"subject_id", "ttl_ms", b"ttl_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__at_us: _TypeAlias = _typing.Literal["at_us"]  # noqa: Y015
     _WhichOneofArgType__at_us: _TypeAlias = _typing.Literal["_at_us", b"_at_us"]  # noqa: Y015
@@ -471,7 +819,7 @@ class EvaluateBasisResponse(_message.Message):
     POSITION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def basis(self) -> _basis_pb2.SignedBasis:
-        """Signed."""
+        """Signed, unless it was recomputed: then the signature is empty."""
 
     @_builtins.property
     def position(self) -> _types_pb2.Position:
@@ -501,6 +849,8 @@ class GetConsentStateRequest(_message.Message):
     AS_OF_US_FIELD_NUMBER: _builtins.int
     AS_KNOWN_AT_US_FIELD_NUMBER: _builtins.int
     INCLUDE_ENDED_FIELD_NUMBER: _builtins.int
+    AS_OF_POSITION_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_POSITION_FIELD_NUMBER: _builtins.int
     subject_id: _builtins.str
     """Whose."""
     as_of_us: _builtins.int
@@ -509,6 +859,14 @@ class GetConsentStateRequest(_message.Message):
     """As the ledger knew it at this time: epoch microseconds; default now."""
     include_ended: _builtins.bool
     """Ended statements too."""
+    @_builtins.property
+    def as_of_position(self) -> _types_pb2.Position:
+        """In place of as_of_us: what held when this was recorded."""
+
+    @_builtins.property
+    def as_known_at_position(self) -> _types_pb2.Position:
+        """In place of as_known_at_us: what the ledger held up to here."""
+
     def __init__(
         self,
         *,
@@ -516,10 +874,12 @@ class GetConsentStateRequest(_message.Message):
         as_of_us: _builtins.int | None = ...,
         as_known_at_us: _builtins.int | None = ...,
         include_ended: _builtins.bool = ...,
+        as_of_position: _types_pb2.Position | None = ...,
+        as_known_at_position: _types_pb2.Position | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_as_known_at_us", b"_as_known_at_us", "_as_of_us", b"_as_of_us", "as_known_at_us", b"as_known_at_us", "as_of_us", b"as_of_us"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_as_known_at_us", b"_as_known_at_us", "_as_of_us", b"_as_of_us", "as_known_at_position", b"as_known_at_position", "as_known_at_us", b"as_known_at_us", "as_of_position", b"as_of_position", "as_of_us", b"as_of_us"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_as_known_at_us", b"_as_known_at_us", "_as_of_us", b"_as_of_us", "as_known_at_us", b"as_known_at_us", "as_of_us", b"as_of_us", "include_ended", b"include_ended", "subject_id", b"subject_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_as_known_at_us", b"_as_known_at_us", "_as_of_us", b"_as_of_us", "as_known_at_position", b"as_known_at_position", "as_known_at_us", b"as_known_at_us", "as_of_position", b"as_of_position", "as_of_us", b"as_of_us", "include_ended", b"include_ended", "subject_id", b"subject_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__as_known_at_us: _TypeAlias = _typing.Literal["as_known_at_us"]  # noqa: Y015
     _WhichOneofArgType__as_known_at_us: _TypeAlias = _typing.Literal["_as_known_at_us", b"_as_known_at_us"]  # noqa: Y015
@@ -546,6 +906,10 @@ class Statement(_message.Message):
     RECORDED_AT_US_FIELD_NUMBER: _builtins.int
     VALID_TO_US_FIELD_NUMBER: _builtins.int
     EFFECTIVE_FIELD_NUMBER: _builtins.int
+    EXPLICIT_FIELD_NUMBER: _builtins.int
+    VALID_FROM_US_FIELD_NUMBER: _builtins.int
+    LINKS_FIELD_NUMBER: _builtins.int
+    EXCEPTIONS_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """Index of its entry."""
     kind: _types_pb2.ChoiceKind.ValueType
@@ -558,6 +922,10 @@ class Statement(_message.Message):
     """End: epoch microseconds."""
     effective: _builtins.bool
     """False: stored, without effect."""
+    explicit: _builtins.bool
+    """Granted explicitly."""
+    valid_from_us: _builtins.int
+    """Start: epoch microseconds."""
     @_builtins.property
     def scope(self) -> _types_pb2.Scope:
         """Its scope."""
@@ -565,6 +933,14 @@ class Statement(_message.Message):
     @_builtins.property
     def notice(self) -> _types_pb2.NoticeRef:
         """The words shown."""
+
+    @_builtins.property
+    def links(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The links that brought it: it lapses with any of them."""
+
+    @_builtins.property
+    def exceptions(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Scope]:
+        """Where it does not stand: granted, or lifted, before a link brought it."""
 
     def __init__(
         self,
@@ -577,10 +953,14 @@ class Statement(_message.Message):
         recorded_at_us: _builtins.int = ...,
         valid_to_us: _builtins.int | None = ...,
         effective: _builtins.bool = ...,
+        explicit: _builtins.bool = ...,
+        valid_from_us: _builtins.int = ...,
+        links: _abc.Iterable[_builtins.int] | None = ...,
+        exceptions: _abc.Iterable[_types_pb2.Scope] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_valid_to_us", b"_valid_to_us", "notice", b"notice", "scope", b"scope", "valid_to_us", b"valid_to_us"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_valid_to_us", b"_valid_to_us", "effective", b"effective", "event_time_us", b"event_time_us", "index", b"index", "kind", b"kind", "notice", b"notice", "recorded_at_us", b"recorded_at_us", "scope", b"scope", "valid_to_us", b"valid_to_us"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_valid_to_us", b"_valid_to_us", "effective", b"effective", "event_time_us", b"event_time_us", "exceptions", b"exceptions", "explicit", b"explicit", "index", b"index", "kind", b"kind", "links", b"links", "notice", b"notice", "recorded_at_us", b"recorded_at_us", "scope", b"scope", "valid_from_us", b"valid_from_us", "valid_to_us", b"valid_to_us"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__valid_to_us: _TypeAlias = _typing.Literal["valid_to_us"]  # noqa: Y015
     _WhichOneofArgType__valid_to_us: _TypeAlias = _typing.Literal["_valid_to_us", b"_valid_to_us"]  # noqa: Y015
@@ -633,6 +1013,190 @@ class GetConsentStateResponse(_message.Message):
 Global___GetConsentStateResponse: _TypeAlias = GetConsentStateResponse  # noqa: Y015
 
 @_typing.final
+class ListConsentEventsRequest(_message.Message):
+    """Which entries."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    WITH_EVIDENCE_FIELD_NUMBER: _builtins.int
+    WITH_PROOFS_FIELD_NUMBER: _builtins.int
+    subject_id: _builtins.str
+    """Whose."""
+    page_size: _builtins.int
+    """1 to 500; default 100."""
+    page_token: _builtins.str
+    """From the answer before."""
+    with_evidence: _builtins.bool
+    """Also actor and evidence; needs the scope consent.evidence."""
+    with_proofs: _builtins.bool
+    """Also proofs. UNIMPLEMENTED until the transparency log is built."""
+    def __init__(
+        self,
+        *,
+        subject_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        with_evidence: _builtins.bool = ...,
+        with_proofs: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "subject_id", b"subject_id", "with_evidence", b"with_evidence", "with_proofs", b"with_proofs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListConsentEventsRequest: _TypeAlias = ListConsentEventsRequest  # noqa: Y015
+
+@_typing.final
+class ConsentEvent(_message.Message):
+    """One entry of a subject."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class NoteEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    POSITION_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    RECORDED_AT_US_FIELD_NUMBER: _builtins.int
+    EVENT_TIME_US_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    STATEMENT_FIELD_NUMBER: _builtins.int
+    LINKED_SUBJECT_FIELD_NUMBER: _builtins.int
+    CARRIED_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
+    REGIMES_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    kind: _types_pb2.ChoiceKind.ValueType
+    """Its kind."""
+    recorded_at_us: _builtins.int
+    """The writer's time: epoch microseconds."""
+    event_time_us: _builtins.int
+    """The client's time: epoch microseconds."""
+    effective: _builtins.bool
+    """False: stored, without effect."""
+    reason: _builtins.str
+    """Why it has no effect."""
+    linked_subject: _builtins.str
+    """The other subject of a link."""
+    @_builtins.property
+    def position(self) -> _types_pb2.Position:
+        """Its place."""
+
+    @_builtins.property
+    def statement(self) -> Global___Statement:
+        """What a choice says."""
+
+    @_builtins.property
+    def carried(self) -> _containers.RepeatedCompositeFieldContainer[Global___Statement]:
+        """Denials that a link carried or an undone one left."""
+
+    @_builtins.property
+    def actor(self) -> _types_pb2.Actor:
+        """Who acted: only the type, unless evidence was asked for."""
+
+    @_builtins.property
+    def evidence(self) -> _types_pb2.Evidence:
+        """How; only when asked for."""
+
+    @_builtins.property
+    def regimes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Regimes that the caller named."""
+
+    @_builtins.property
+    def note(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What else is on record: reason, signal, device_ref, display_status, claimed_event_us; only when evidence was asked for, but for display_status."""
+
+    def __init__(
+        self,
+        *,
+        position: _types_pb2.Position | None = ...,
+        kind: _types_pb2.ChoiceKind.ValueType = ...,
+        recorded_at_us: _builtins.int = ...,
+        event_time_us: _builtins.int = ...,
+        effective: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+        statement: Global___Statement | None = ...,
+        linked_subject: _builtins.str = ...,
+        carried: _abc.Iterable[Global___Statement] | None = ...,
+        actor: _types_pb2.Actor | None = ...,
+        evidence: _types_pb2.Evidence | None = ...,
+        regimes: _abc.Iterable[_builtins.str] | None = ...,
+        note: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "evidence", b"evidence", "position", b"position", "statement", b"statement"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "carried", b"carried", "effective", b"effective", "event_time_us", b"event_time_us", "evidence", b"evidence", "kind", b"kind", "linked_subject", b"linked_subject", "note", b"note", "position", b"position", "reason", b"reason", "recorded_at_us", b"recorded_at_us", "regimes", b"regimes", "statement", b"statement"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConsentEvent: _TypeAlias = ConsentEvent  # noqa: Y015
+
+@_typing.final
+class ListConsentEventsResponse(_message.Message):
+    """A page of entries."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    TOKEN_FIELD_NUMBER: _builtins.int
+    RESOLVED_SUBJECT_FIELD_NUMBER: _builtins.int
+    MEMBERS_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty at the end."""
+    token: _builtins.bytes
+    """The head that was read."""
+    resolved_subject: _builtins.str
+    """The subject that answers."""
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConsentEvent]:
+        """In index order."""
+
+    @_builtins.property
+    def members(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The subject that answers and all that are one with it."""
+
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[Global___ConsentEvent] | None = ...,
+        next_page_token: _builtins.str = ...,
+        token: _builtins.bytes = ...,
+        resolved_subject: _builtins.str = ...,
+        members: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "members", b"members", "next_page_token", b"next_page_token", "resolved_subject", b"resolved_subject", "token", b"token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListConsentEventsResponse: _TypeAlias = ListConsentEventsResponse  # noqa: Y015
+
+@_typing.final
 class Notice(_message.Message):
     """A notice's bytes."""
 
@@ -676,10 +1240,13 @@ class PublishRegistryRequest(_message.Message):
     DOCUMENT_FIELD_NUMBER: _builtins.int
     NOTICES_FIELD_NUMBER: _builtins.int
     APPROVERS_FIELD_NUMBER: _builtins.int
+    WAIT_FOR_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """16 to 64 bytes; makes the write idempotent."""
     document: _builtins.bytes
     """Canonical JSON (docs/registry.md of the service)."""
+    wait_for: _types_pb2.WaitFor.ValueType
+    """What to wait for."""
     @_builtins.property
     def notices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Notice]:
         """Bytes of the notices that the document names and the ledger does not have."""
@@ -695,10 +1262,11 @@ class PublishRegistryRequest(_message.Message):
         document: _builtins.bytes = ...,
         notices: _abc.Iterable[Global___Notice] | None = ...,
         approvers: _abc.Iterable[_builtins.str] | None = ...,
+        wait_for: _types_pb2.WaitFor.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approvers", b"approvers", "document", b"document", "notices", b"notices", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approvers", b"approvers", "document", b"document", "notices", b"notices", "request_id", b"request_id", "wait_for", b"wait_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -740,21 +1308,27 @@ class GetRegistryRequest(_message.Message):
 
     DIGEST_FIELD_NUMBER: _builtins.int
     NOTICE_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
     digest: _builtins.str
     """Default the latest."""
     @_builtins.property
     def notice(self) -> _types_pb2.NoticeRef:
         """Also the exact bytes of this notice."""
 
+    @_builtins.property
+    def position(self) -> _types_pb2.Position:
+        """In place of a digest: the registry that was in force here."""
+
     def __init__(
         self,
         *,
         digest: _builtins.str = ...,
         notice: _types_pb2.NoticeRef | None = ...,
+        position: _types_pb2.Position | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["notice", b"notice"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["notice", b"notice", "position", b"position"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "notice", b"notice"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "notice", b"notice", "position", b"position"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

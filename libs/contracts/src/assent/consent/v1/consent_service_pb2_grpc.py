@@ -35,6 +35,11 @@ class ConsentServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.GrantConsent = channel.unary_unary(
+                '/assent.consent.v1.ConsentService/GrantConsent',
+                request_serializer=assent_dot_consent_dot_v1_dot_consent__service__pb2.GrantConsentRequest.SerializeToString,
+                response_deserializer=assent_dot_consent_dot_v1_dot_consent__service__pb2.GrantConsentResponse.FromString,
+                _registered_method=True)
         self.RecordChoice = channel.unary_unary(
                 '/assent.consent.v1.ConsentService/RecordChoice',
                 request_serializer=assent_dot_consent_dot_v1_dot_consent__service__pb2.RecordChoiceRequest.SerializeToString,
@@ -44,6 +49,16 @@ class ConsentServiceStub:
                 '/assent.consent.v1.ConsentService/WithdrawConsent',
                 request_serializer=assent_dot_consent_dot_v1_dot_consent__service__pb2.WithdrawConsentRequest.SerializeToString,
                 response_deserializer=assent_dot_consent_dot_v1_dot_consent__service__pb2.WithdrawConsentResponse.FromString,
+                _registered_method=True)
+        self.RecordObjection = channel.unary_unary(
+                '/assent.consent.v1.ConsentService/RecordObjection',
+                request_serializer=assent_dot_consent_dot_v1_dot_consent__service__pb2.RecordObjectionRequest.SerializeToString,
+                response_deserializer=assent_dot_consent_dot_v1_dot_consent__service__pb2.RecordObjectionResponse.FromString,
+                _registered_method=True)
+        self.RecordOptOutSignal = channel.unary_unary(
+                '/assent.consent.v1.ConsentService/RecordOptOutSignal',
+                request_serializer=assent_dot_consent_dot_v1_dot_consent__service__pb2.RecordOptOutSignalRequest.SerializeToString,
+                response_deserializer=assent_dot_consent_dot_v1_dot_consent__service__pb2.RecordOptOutSignalResponse.FromString,
                 _registered_method=True)
         self.SetSubjectLink = channel.unary_unary(
                 '/assent.consent.v1.ConsentService/SetSubjectLink',
@@ -65,17 +80,33 @@ class ConsentServiceStub:
                 request_serializer=assent_dot_consent_dot_v1_dot_consent__service__pb2.GetConsentStateRequest.SerializeToString,
                 response_deserializer=assent_dot_consent_dot_v1_dot_consent__service__pb2.GetConsentStateResponse.FromString,
                 _registered_method=True)
+        self.ListConsentEvents = channel.unary_unary(
+                '/assent.consent.v1.ConsentService/ListConsentEvents',
+                request_serializer=assent_dot_consent_dot_v1_dot_consent__service__pb2.ListConsentEventsRequest.SerializeToString,
+                response_deserializer=assent_dot_consent_dot_v1_dot_consent__service__pb2.ListConsentEventsResponse.FromString,
+                _registered_method=True)
 
 
 class ConsentServiceServicer:
     """Records choices and answers "may we, now?" from that record alone.
     """
 
+    def GrantConsent(self, request, context):
+        """Grants some scopes under one notice, all or nothing: one entry per scope.
+        Idempotent by request_id: a repeat returns the first result; with other content ALREADY_EXISTS REQUEST_ID_REUSED.
+        Errors: INVALID_ARGUMENT (names the field), NOT_FOUND UNKNOWN_PURPOSE, FAILED_PRECONDITION NOTICE_UNKNOWN NOTICE_NOT_OPEN NOTICE_HASH
+        NOTICE_LOCALE NOTICE_SCOPE EXPLICIT_REQUIRED ACTOR_MAY_NOT_WIDEN EVENT_TOO_OLD EVENT_IN_FUTURE PURPOSE_RETIRED SUBJECT_SEALED SUBJECT_ERASED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RecordChoice(self, request, context):
         """Records the choices of a preference screen: one transaction, one entry per item, all or nothing.
         Idempotent by request_id: a repeat returns the first result; with other content ALREADY_EXISTS REQUEST_ID_REUSED.
         Errors: INVALID_ARGUMENT (names the field), NOT_FOUND UNKNOWN_PURPOSE, FAILED_PRECONDITION NOTICE_UNKNOWN NOTICE_NOT_OPEN NOTICE_HASH
-        NOTICE_LOCALE NOTICE_SCOPE EXPLICIT_REQUIRED ACTOR_MAY_NOT_WIDEN EVENT_TOO_OLD EVENT_IN_FUTURE PURPOSE_RETIRED. A screen of denials has none of these last.
+        NOTICE_LOCALE NOTICE_SCOPE EXPLICIT_REQUIRED ACTOR_MAY_NOT_WIDEN EVENT_TOO_OLD EVENT_IN_FUTURE PURPOSE_RETIRED SUBJECT_SEALED SUBJECT_ERASED.
+        A screen of denials has none of these last.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -89,9 +120,27 @@ class ConsentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RecordObjection(self, request, context):
+        """Objects to processing or restricts it, or lifts that again. No grant lifts an objection; only the person, or an agent with evidence, does.
+        Idempotent by request_id. Errors: INVALID_ARGUMENT, NOT_FOUND UNKNOWN_PURPOSE; for lifting also FAILED_PRECONDITION ACTOR_MAY_NOT_WIDEN
+        EVENT_TOO_OLD EVENT_IN_FUTURE SUBJECT_SEALED SUBJECT_ERASED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecordOptOutSignal(self, request, context):
+        """Records an opt-out signal of a device, such as Global Privacy Control, for every purpose that the regime subjects to it.
+        A signal that changes nothing makes no entry. Switching off lifts, as RecordObjection does. Idempotent by request_id.
+        Errors: INVALID_ARGUMENT; for lifting as RecordObjection.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SetSubjectLink(self, request, context):
         """Two subjects become one for every verdict, or are separated again. States the wanted end: repeating changes nothing.
-        Idempotent by request_id. Errors: INVALID_ARGUMENT, FAILED_PRECONDITION LINK_CYCLE LINK_OTHER.
+        Idempotent by request_id. Errors: INVALID_ARGUMENT, FAILED_PRECONDITION LINK_CYCLE LINK_OTHER SUBJECT_ERASED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -114,7 +163,16 @@ class ConsentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetConsentState(self, request, context):
-        """Every statement and verdict on record, as of a time and as known at a time. Reads only. Errors: INVALID_ARGUMENT.
+        """Every statement and verdict on record, as of a time and as known at a time. Reads only.
+        Errors: INVALID_ARGUMENT, FAILED_PRECONDITION TOKEN_FOREIGN TOKEN_FUTURE TOKEN_LOST for a position.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListConsentEvents(self, request, context):
+        """A subject's own entries in order. Entries of subjects it is one with are listed under their ids. Reads only.
+        Errors: INVALID_ARGUMENT, PERMISSION_DENIED (evidence needs consent.evidence), UNIMPLEMENTED for with_proofs.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -123,6 +181,11 @@ class ConsentServiceServicer:
 
 def add_ConsentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'GrantConsent': grpc.unary_unary_rpc_method_handler(
+                    servicer.GrantConsent,
+                    request_deserializer=assent_dot_consent_dot_v1_dot_consent__service__pb2.GrantConsentRequest.FromString,
+                    response_serializer=assent_dot_consent_dot_v1_dot_consent__service__pb2.GrantConsentResponse.SerializeToString,
+            ),
             'RecordChoice': grpc.unary_unary_rpc_method_handler(
                     servicer.RecordChoice,
                     request_deserializer=assent_dot_consent_dot_v1_dot_consent__service__pb2.RecordChoiceRequest.FromString,
@@ -132,6 +195,16 @@ def add_ConsentServiceServicer_to_server(servicer, server):
                     servicer.WithdrawConsent,
                     request_deserializer=assent_dot_consent_dot_v1_dot_consent__service__pb2.WithdrawConsentRequest.FromString,
                     response_serializer=assent_dot_consent_dot_v1_dot_consent__service__pb2.WithdrawConsentResponse.SerializeToString,
+            ),
+            'RecordObjection': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordObjection,
+                    request_deserializer=assent_dot_consent_dot_v1_dot_consent__service__pb2.RecordObjectionRequest.FromString,
+                    response_serializer=assent_dot_consent_dot_v1_dot_consent__service__pb2.RecordObjectionResponse.SerializeToString,
+            ),
+            'RecordOptOutSignal': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordOptOutSignal,
+                    request_deserializer=assent_dot_consent_dot_v1_dot_consent__service__pb2.RecordOptOutSignalRequest.FromString,
+                    response_serializer=assent_dot_consent_dot_v1_dot_consent__service__pb2.RecordOptOutSignalResponse.SerializeToString,
             ),
             'SetSubjectLink': grpc.unary_unary_rpc_method_handler(
                     servicer.SetSubjectLink,
@@ -153,6 +226,11 @@ def add_ConsentServiceServicer_to_server(servicer, server):
                     request_deserializer=assent_dot_consent_dot_v1_dot_consent__service__pb2.GetConsentStateRequest.FromString,
                     response_serializer=assent_dot_consent_dot_v1_dot_consent__service__pb2.GetConsentStateResponse.SerializeToString,
             ),
+            'ListConsentEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListConsentEvents,
+                    request_deserializer=assent_dot_consent_dot_v1_dot_consent__service__pb2.ListConsentEventsRequest.FromString,
+                    response_serializer=assent_dot_consent_dot_v1_dot_consent__service__pb2.ListConsentEventsResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'assent.consent.v1.ConsentService', rpc_method_handlers)
@@ -164,6 +242,33 @@ def add_ConsentServiceServicer_to_server(servicer, server):
 class ConsentService:
     """Records choices and answers "may we, now?" from that record alone.
     """
+
+    @staticmethod
+    def GrantConsent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/assent.consent.v1.ConsentService/GrantConsent',
+            assent_dot_consent_dot_v1_dot_consent__service__pb2.GrantConsentRequest.SerializeToString,
+            assent_dot_consent_dot_v1_dot_consent__service__pb2.GrantConsentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def RecordChoice(request,
@@ -209,6 +314,60 @@ class ConsentService:
             '/assent.consent.v1.ConsentService/WithdrawConsent',
             assent_dot_consent_dot_v1_dot_consent__service__pb2.WithdrawConsentRequest.SerializeToString,
             assent_dot_consent_dot_v1_dot_consent__service__pb2.WithdrawConsentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordObjection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/assent.consent.v1.ConsentService/RecordObjection',
+            assent_dot_consent_dot_v1_dot_consent__service__pb2.RecordObjectionRequest.SerializeToString,
+            assent_dot_consent_dot_v1_dot_consent__service__pb2.RecordObjectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordOptOutSignal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/assent.consent.v1.ConsentService/RecordOptOutSignal',
+            assent_dot_consent_dot_v1_dot_consent__service__pb2.RecordOptOutSignalRequest.SerializeToString,
+            assent_dot_consent_dot_v1_dot_consent__service__pb2.RecordOptOutSignalResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -327,6 +486,33 @@ class ConsentService:
             metadata,
             _registered_method=True)
 
+    @staticmethod
+    def ListConsentEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/assent.consent.v1.ConsentService/ListConsentEvents',
+            assent_dot_consent_dot_v1_dot_consent__service__pb2.ListConsentEventsRequest.SerializeToString,
+            assent_dot_consent_dot_v1_dot_consent__service__pb2.ListConsentEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
 
 class RegistryServiceStub:
     """The purposes, channels, notices and regimes in force.
@@ -363,7 +549,8 @@ class RegistryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetRegistry(self, request, context):
-        """A registry document: the latest, or one by digest. Reads only. Errors: NOT_FOUND.
+        """A registry document: the latest, one by digest, or the one in force at a position. Reads only.
+        Errors: INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION TOKEN_FOREIGN TOKEN_FUTURE TOKEN_LOST.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -33,19 +33,36 @@ class ConsentServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ConsentServiceAsyncStub: ...
+    GrantConsent: _grpc.UnaryUnaryMultiCallable[_consent_service_pb2.GrantConsentRequest, _consent_service_pb2.GrantConsentResponse]
+    """Grants some scopes under one notice, all or nothing: one entry per scope.
+    Idempotent by request_id: a repeat returns the first result; with other content ALREADY_EXISTS REQUEST_ID_REUSED.
+    Errors: INVALID_ARGUMENT (names the field), NOT_FOUND UNKNOWN_PURPOSE, FAILED_PRECONDITION NOTICE_UNKNOWN NOTICE_NOT_OPEN NOTICE_HASH
+    NOTICE_LOCALE NOTICE_SCOPE EXPLICIT_REQUIRED ACTOR_MAY_NOT_WIDEN EVENT_TOO_OLD EVENT_IN_FUTURE PURPOSE_RETIRED SUBJECT_SEALED SUBJECT_ERASED.
+    """
     RecordChoice: _grpc.UnaryUnaryMultiCallable[_consent_service_pb2.RecordChoiceRequest, _consent_service_pb2.RecordChoiceResponse]
     """Records the choices of a preference screen: one transaction, one entry per item, all or nothing.
     Idempotent by request_id: a repeat returns the first result; with other content ALREADY_EXISTS REQUEST_ID_REUSED.
     Errors: INVALID_ARGUMENT (names the field), NOT_FOUND UNKNOWN_PURPOSE, FAILED_PRECONDITION NOTICE_UNKNOWN NOTICE_NOT_OPEN NOTICE_HASH
-    NOTICE_LOCALE NOTICE_SCOPE EXPLICIT_REQUIRED ACTOR_MAY_NOT_WIDEN EVENT_TOO_OLD EVENT_IN_FUTURE PURPOSE_RETIRED. A screen of denials has none of these last.
+    NOTICE_LOCALE NOTICE_SCOPE EXPLICIT_REQUIRED ACTOR_MAY_NOT_WIDEN EVENT_TOO_OLD EVENT_IN_FUTURE PURPOSE_RETIRED SUBJECT_SEALED SUBJECT_ERASED.
+    A screen of denials has none of these last.
     """
     WithdrawConsent: _grpc.UnaryUnaryMultiCallable[_consent_service_pb2.WithdrawConsentRequest, _consent_service_pb2.WithdrawConsentResponse]
     """Takes back. Every check that starts after the reply sees it. Never refused for state: with nothing to withdraw the wish is recorded.
     Idempotent by request_id. Errors: INVALID_ARGUMENT, NOT_FOUND UNKNOWN_PURPOSE.
     """
+    RecordObjection: _grpc.UnaryUnaryMultiCallable[_consent_service_pb2.RecordObjectionRequest, _consent_service_pb2.RecordObjectionResponse]
+    """Objects to processing or restricts it, or lifts that again. No grant lifts an objection; only the person, or an agent with evidence, does.
+    Idempotent by request_id. Errors: INVALID_ARGUMENT, NOT_FOUND UNKNOWN_PURPOSE; for lifting also FAILED_PRECONDITION ACTOR_MAY_NOT_WIDEN
+    EVENT_TOO_OLD EVENT_IN_FUTURE SUBJECT_SEALED SUBJECT_ERASED.
+    """
+    RecordOptOutSignal: _grpc.UnaryUnaryMultiCallable[_consent_service_pb2.RecordOptOutSignalRequest, _consent_service_pb2.RecordOptOutSignalResponse]
+    """Records an opt-out signal of a device, such as Global Privacy Control, for every purpose that the regime subjects to it.
+    A signal that changes nothing makes no entry. Switching off lifts, as RecordObjection does. Idempotent by request_id.
+    Errors: INVALID_ARGUMENT; for lifting as RecordObjection.
+    """
     SetSubjectLink: _grpc.UnaryUnaryMultiCallable[_consent_service_pb2.SetSubjectLinkRequest, _consent_service_pb2.SetSubjectLinkResponse]
     """Two subjects become one for every verdict, or are separated again. States the wanted end: repeating changes nothing.
-    Idempotent by request_id. Errors: INVALID_ARGUMENT, FAILED_PRECONDITION LINK_CYCLE LINK_OTHER.
+    Idempotent by request_id. Errors: INVALID_ARGUMENT, FAILED_PRECONDITION LINK_CYCLE LINK_OTHER SUBJECT_ERASED.
     """
     CheckConsent: _grpc.UnaryUnaryMultiCallable[_consent_service_pb2.CheckConsentRequest, _consent_service_pb2.CheckConsentResponse]
     """Verdicts for up to 256 keys, from one snapshot of the primary. An unknown subject is NO_RECORD. Reads only.
@@ -56,26 +73,49 @@ class ConsentServiceStub:
     Errors: as CheckConsent.
     """
     GetConsentState: _grpc.UnaryUnaryMultiCallable[_consent_service_pb2.GetConsentStateRequest, _consent_service_pb2.GetConsentStateResponse]
-    """Every statement and verdict on record, as of a time and as known at a time. Reads only. Errors: INVALID_ARGUMENT."""
+    """Every statement and verdict on record, as of a time and as known at a time. Reads only.
+    Errors: INVALID_ARGUMENT, FAILED_PRECONDITION TOKEN_FOREIGN TOKEN_FUTURE TOKEN_LOST for a position.
+    """
+    ListConsentEvents: _grpc.UnaryUnaryMultiCallable[_consent_service_pb2.ListConsentEventsRequest, _consent_service_pb2.ListConsentEventsResponse]
+    """A subject's own entries in order. Entries of subjects it is one with are listed under their ids. Reads only.
+    Errors: INVALID_ARGUMENT, PERMISSION_DENIED (evidence needs consent.evidence), UNIMPLEMENTED for with_proofs.
+    """
 
 @_typing.type_check_only
 class ConsentServiceAsyncStub(ConsentServiceStub):
     """Records choices and answers "may we, now?" from that record alone."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
+    GrantConsent: _aio.UnaryUnaryMultiCallable[_consent_service_pb2.GrantConsentRequest, _consent_service_pb2.GrantConsentResponse]  # type: ignore[assignment]
+    """Grants some scopes under one notice, all or nothing: one entry per scope.
+    Idempotent by request_id: a repeat returns the first result; with other content ALREADY_EXISTS REQUEST_ID_REUSED.
+    Errors: INVALID_ARGUMENT (names the field), NOT_FOUND UNKNOWN_PURPOSE, FAILED_PRECONDITION NOTICE_UNKNOWN NOTICE_NOT_OPEN NOTICE_HASH
+    NOTICE_LOCALE NOTICE_SCOPE EXPLICIT_REQUIRED ACTOR_MAY_NOT_WIDEN EVENT_TOO_OLD EVENT_IN_FUTURE PURPOSE_RETIRED SUBJECT_SEALED SUBJECT_ERASED.
+    """
     RecordChoice: _aio.UnaryUnaryMultiCallable[_consent_service_pb2.RecordChoiceRequest, _consent_service_pb2.RecordChoiceResponse]  # type: ignore[assignment]
     """Records the choices of a preference screen: one transaction, one entry per item, all or nothing.
     Idempotent by request_id: a repeat returns the first result; with other content ALREADY_EXISTS REQUEST_ID_REUSED.
     Errors: INVALID_ARGUMENT (names the field), NOT_FOUND UNKNOWN_PURPOSE, FAILED_PRECONDITION NOTICE_UNKNOWN NOTICE_NOT_OPEN NOTICE_HASH
-    NOTICE_LOCALE NOTICE_SCOPE EXPLICIT_REQUIRED ACTOR_MAY_NOT_WIDEN EVENT_TOO_OLD EVENT_IN_FUTURE PURPOSE_RETIRED. A screen of denials has none of these last.
+    NOTICE_LOCALE NOTICE_SCOPE EXPLICIT_REQUIRED ACTOR_MAY_NOT_WIDEN EVENT_TOO_OLD EVENT_IN_FUTURE PURPOSE_RETIRED SUBJECT_SEALED SUBJECT_ERASED.
+    A screen of denials has none of these last.
     """
     WithdrawConsent: _aio.UnaryUnaryMultiCallable[_consent_service_pb2.WithdrawConsentRequest, _consent_service_pb2.WithdrawConsentResponse]  # type: ignore[assignment]
     """Takes back. Every check that starts after the reply sees it. Never refused for state: with nothing to withdraw the wish is recorded.
     Idempotent by request_id. Errors: INVALID_ARGUMENT, NOT_FOUND UNKNOWN_PURPOSE.
     """
+    RecordObjection: _aio.UnaryUnaryMultiCallable[_consent_service_pb2.RecordObjectionRequest, _consent_service_pb2.RecordObjectionResponse]  # type: ignore[assignment]
+    """Objects to processing or restricts it, or lifts that again. No grant lifts an objection; only the person, or an agent with evidence, does.
+    Idempotent by request_id. Errors: INVALID_ARGUMENT, NOT_FOUND UNKNOWN_PURPOSE; for lifting also FAILED_PRECONDITION ACTOR_MAY_NOT_WIDEN
+    EVENT_TOO_OLD EVENT_IN_FUTURE SUBJECT_SEALED SUBJECT_ERASED.
+    """
+    RecordOptOutSignal: _aio.UnaryUnaryMultiCallable[_consent_service_pb2.RecordOptOutSignalRequest, _consent_service_pb2.RecordOptOutSignalResponse]  # type: ignore[assignment]
+    """Records an opt-out signal of a device, such as Global Privacy Control, for every purpose that the regime subjects to it.
+    A signal that changes nothing makes no entry. Switching off lifts, as RecordObjection does. Idempotent by request_id.
+    Errors: INVALID_ARGUMENT; for lifting as RecordObjection.
+    """
     SetSubjectLink: _aio.UnaryUnaryMultiCallable[_consent_service_pb2.SetSubjectLinkRequest, _consent_service_pb2.SetSubjectLinkResponse]  # type: ignore[assignment]
     """Two subjects become one for every verdict, or are separated again. States the wanted end: repeating changes nothing.
-    Idempotent by request_id. Errors: INVALID_ARGUMENT, FAILED_PRECONDITION LINK_CYCLE LINK_OTHER.
+    Idempotent by request_id. Errors: INVALID_ARGUMENT, FAILED_PRECONDITION LINK_CYCLE LINK_OTHER SUBJECT_ERASED.
     """
     CheckConsent: _aio.UnaryUnaryMultiCallable[_consent_service_pb2.CheckConsentRequest, _consent_service_pb2.CheckConsentResponse]  # type: ignore[assignment]
     """Verdicts for up to 256 keys, from one snapshot of the primary. An unknown subject is NO_RECORD. Reads only.
@@ -86,10 +126,27 @@ class ConsentServiceAsyncStub(ConsentServiceStub):
     Errors: as CheckConsent.
     """
     GetConsentState: _aio.UnaryUnaryMultiCallable[_consent_service_pb2.GetConsentStateRequest, _consent_service_pb2.GetConsentStateResponse]  # type: ignore[assignment]
-    """Every statement and verdict on record, as of a time and as known at a time. Reads only. Errors: INVALID_ARGUMENT."""
+    """Every statement and verdict on record, as of a time and as known at a time. Reads only.
+    Errors: INVALID_ARGUMENT, FAILED_PRECONDITION TOKEN_FOREIGN TOKEN_FUTURE TOKEN_LOST for a position.
+    """
+    ListConsentEvents: _aio.UnaryUnaryMultiCallable[_consent_service_pb2.ListConsentEventsRequest, _consent_service_pb2.ListConsentEventsResponse]  # type: ignore[assignment]
+    """A subject's own entries in order. Entries of subjects it is one with are listed under their ids. Reads only.
+    Errors: INVALID_ARGUMENT, PERMISSION_DENIED (evidence needs consent.evidence), UNIMPLEMENTED for with_proofs.
+    """
 
 class ConsentServiceServicer:
     """Records choices and answers "may we, now?" from that record alone."""
+
+    def GrantConsent(
+        self,
+        request: _consent_service_pb2.GrantConsentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_consent_service_pb2.GrantConsentResponse, _abc.Awaitable[_consent_service_pb2.GrantConsentResponse]]:
+        """Grants some scopes under one notice, all or nothing: one entry per scope.
+        Idempotent by request_id: a repeat returns the first result; with other content ALREADY_EXISTS REQUEST_ID_REUSED.
+        Errors: INVALID_ARGUMENT (names the field), NOT_FOUND UNKNOWN_PURPOSE, FAILED_PRECONDITION NOTICE_UNKNOWN NOTICE_NOT_OPEN NOTICE_HASH
+        NOTICE_LOCALE NOTICE_SCOPE EXPLICIT_REQUIRED ACTOR_MAY_NOT_WIDEN EVENT_TOO_OLD EVENT_IN_FUTURE PURPOSE_RETIRED SUBJECT_SEALED SUBJECT_ERASED.
+        """
 
     def RecordChoice(
         self,
@@ -99,7 +156,8 @@ class ConsentServiceServicer:
         """Records the choices of a preference screen: one transaction, one entry per item, all or nothing.
         Idempotent by request_id: a repeat returns the first result; with other content ALREADY_EXISTS REQUEST_ID_REUSED.
         Errors: INVALID_ARGUMENT (names the field), NOT_FOUND UNKNOWN_PURPOSE, FAILED_PRECONDITION NOTICE_UNKNOWN NOTICE_NOT_OPEN NOTICE_HASH
-        NOTICE_LOCALE NOTICE_SCOPE EXPLICIT_REQUIRED ACTOR_MAY_NOT_WIDEN EVENT_TOO_OLD EVENT_IN_FUTURE PURPOSE_RETIRED. A screen of denials has none of these last.
+        NOTICE_LOCALE NOTICE_SCOPE EXPLICIT_REQUIRED ACTOR_MAY_NOT_WIDEN EVENT_TOO_OLD EVENT_IN_FUTURE PURPOSE_RETIRED SUBJECT_SEALED SUBJECT_ERASED.
+        A screen of denials has none of these last.
         """
 
     def WithdrawConsent(
@@ -111,13 +169,33 @@ class ConsentServiceServicer:
         Idempotent by request_id. Errors: INVALID_ARGUMENT, NOT_FOUND UNKNOWN_PURPOSE.
         """
 
+    def RecordObjection(
+        self,
+        request: _consent_service_pb2.RecordObjectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_consent_service_pb2.RecordObjectionResponse, _abc.Awaitable[_consent_service_pb2.RecordObjectionResponse]]:
+        """Objects to processing or restricts it, or lifts that again. No grant lifts an objection; only the person, or an agent with evidence, does.
+        Idempotent by request_id. Errors: INVALID_ARGUMENT, NOT_FOUND UNKNOWN_PURPOSE; for lifting also FAILED_PRECONDITION ACTOR_MAY_NOT_WIDEN
+        EVENT_TOO_OLD EVENT_IN_FUTURE SUBJECT_SEALED SUBJECT_ERASED.
+        """
+
+    def RecordOptOutSignal(
+        self,
+        request: _consent_service_pb2.RecordOptOutSignalRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_consent_service_pb2.RecordOptOutSignalResponse, _abc.Awaitable[_consent_service_pb2.RecordOptOutSignalResponse]]:
+        """Records an opt-out signal of a device, such as Global Privacy Control, for every purpose that the regime subjects to it.
+        A signal that changes nothing makes no entry. Switching off lifts, as RecordObjection does. Idempotent by request_id.
+        Errors: INVALID_ARGUMENT; for lifting as RecordObjection.
+        """
+
     def SetSubjectLink(
         self,
         request: _consent_service_pb2.SetSubjectLinkRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_consent_service_pb2.SetSubjectLinkResponse, _abc.Awaitable[_consent_service_pb2.SetSubjectLinkResponse]]:
         """Two subjects become one for every verdict, or are separated again. States the wanted end: repeating changes nothing.
-        Idempotent by request_id. Errors: INVALID_ARGUMENT, FAILED_PRECONDITION LINK_CYCLE LINK_OTHER.
+        Idempotent by request_id. Errors: INVALID_ARGUMENT, FAILED_PRECONDITION LINK_CYCLE LINK_OTHER SUBJECT_ERASED.
         """
 
     def CheckConsent(
@@ -143,7 +221,18 @@ class ConsentServiceServicer:
         request: _consent_service_pb2.GetConsentStateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_consent_service_pb2.GetConsentStateResponse, _abc.Awaitable[_consent_service_pb2.GetConsentStateResponse]]:
-        """Every statement and verdict on record, as of a time and as known at a time. Reads only. Errors: INVALID_ARGUMENT."""
+        """Every statement and verdict on record, as of a time and as known at a time. Reads only.
+        Errors: INVALID_ARGUMENT, FAILED_PRECONDITION TOKEN_FOREIGN TOKEN_FUTURE TOKEN_LOST for a position.
+        """
+
+    def ListConsentEvents(
+        self,
+        request: _consent_service_pb2.ListConsentEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_consent_service_pb2.ListConsentEventsResponse, _abc.Awaitable[_consent_service_pb2.ListConsentEventsResponse]]:
+        """A subject's own entries in order. Entries of subjects it is one with are listed under their ids. Reads only.
+        Errors: INVALID_ARGUMENT, PERMISSION_DENIED (evidence needs consent.evidence), UNIMPLEMENTED for with_proofs.
+        """
 
 def add_ConsentServiceServicer_to_server(servicer: ConsentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
@@ -159,7 +248,9 @@ class RegistryServiceStub:
     Errors: INVALID_ARGUMENT, FAILED_PRECONDITION NOTICE_CHANGED BASIS_CHANGED PURPOSE_REMOVED TREE_INVALID.
     """
     GetRegistry: _grpc.UnaryUnaryMultiCallable[_consent_service_pb2.GetRegistryRequest, _consent_service_pb2.GetRegistryResponse]
-    """A registry document: the latest, or one by digest. Reads only. Errors: NOT_FOUND."""
+    """A registry document: the latest, one by digest, or the one in force at a position. Reads only.
+    Errors: INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION TOKEN_FOREIGN TOKEN_FUTURE TOKEN_LOST.
+    """
 
 @_typing.type_check_only
 class RegistryServiceAsyncStub(RegistryServiceStub):
@@ -171,7 +262,9 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     Errors: INVALID_ARGUMENT, FAILED_PRECONDITION NOTICE_CHANGED BASIS_CHANGED PURPOSE_REMOVED TREE_INVALID.
     """
     GetRegistry: _aio.UnaryUnaryMultiCallable[_consent_service_pb2.GetRegistryRequest, _consent_service_pb2.GetRegistryResponse]  # type: ignore[assignment]
-    """A registry document: the latest, or one by digest. Reads only. Errors: NOT_FOUND."""
+    """A registry document: the latest, one by digest, or the one in force at a position. Reads only.
+    Errors: INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION TOKEN_FOREIGN TOKEN_FUTURE TOKEN_LOST.
+    """
 
 class RegistryServiceServicer:
     """The purposes, channels, notices and regimes in force."""
@@ -190,6 +283,8 @@ class RegistryServiceServicer:
         request: _consent_service_pb2.GetRegistryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_consent_service_pb2.GetRegistryResponse, _abc.Awaitable[_consent_service_pb2.GetRegistryResponse]]:
-        """A registry document: the latest, or one by digest. Reads only. Errors: NOT_FOUND."""
+        """A registry document: the latest, one by digest, or the one in force at a position. Reads only.
+        Errors: INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION TOKEN_FOREIGN TOKEN_FUTURE TOKEN_LOST.
+        """
 
 def add_RegistryServiceServicer_to_server(servicer: RegistryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -36,9 +36,29 @@ class _ChoiceKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChoiceKind
     """Takes a grant back."""
     CHOICE_KIND_NOTICE_SERVED: _ChoiceKind.ValueType  # 4
     """A notice was served (opt-out regimes)."""
+    CHOICE_KIND_OBJECT: _ChoiceKind.ValueType  # 5
+    """Objects; no grant lifts it."""
+    CHOICE_KIND_RESTRICT: _ChoiceKind.ValueType  # 6
+    """Restricts processing; no grant lifts it."""
+    CHOICE_KIND_OPT_OUT: _ChoiceKind.ValueType  # 7
+    """Opts out, by a signal; no grant lifts it."""
+    CHOICE_KIND_LIFT_OBJECT: _ChoiceKind.ValueType  # 8
+    """Lifts an objection."""
+    CHOICE_KIND_LIFT_RESTRICT: _ChoiceKind.ValueType  # 9
+    """Lifts a restriction."""
+    CHOICE_KIND_LIFT_OPT_OUT: _ChoiceKind.ValueType  # 10
+    """Lifts an opt-out."""
+    CHOICE_KIND_LINKED: _ChoiceKind.ValueType  # 11
+    """Became one with another subject."""
+    CHOICE_KIND_UNLINKED: _ChoiceKind.ValueType  # 12
+    """Was separated from another subject."""
+    CHOICE_KIND_SEALED: _ChoiceKind.ValueType  # 13
+    """An erasure was asked for: every check denies."""
+    CHOICE_KIND_UNSEALED: _ChoiceKind.ValueType  # 14
+    """The erasure was denied: earlier choices count again."""
 
 class ChoiceKind(_ChoiceKind, metaclass=_ChoiceKindEnumTypeWrapper):
-    """One act about one scope."""
+    """What an entry is: one act about one scope, or what the ledger itself notes about a subject."""
 
 CHOICE_KIND_UNSPECIFIED: ChoiceKind.ValueType  # 0
 """Not stated."""
@@ -50,6 +70,26 @@ CHOICE_KIND_WITHDRAW: ChoiceKind.ValueType  # 3
 """Takes a grant back."""
 CHOICE_KIND_NOTICE_SERVED: ChoiceKind.ValueType  # 4
 """A notice was served (opt-out regimes)."""
+CHOICE_KIND_OBJECT: ChoiceKind.ValueType  # 5
+"""Objects; no grant lifts it."""
+CHOICE_KIND_RESTRICT: ChoiceKind.ValueType  # 6
+"""Restricts processing; no grant lifts it."""
+CHOICE_KIND_OPT_OUT: ChoiceKind.ValueType  # 7
+"""Opts out, by a signal; no grant lifts it."""
+CHOICE_KIND_LIFT_OBJECT: ChoiceKind.ValueType  # 8
+"""Lifts an objection."""
+CHOICE_KIND_LIFT_RESTRICT: ChoiceKind.ValueType  # 9
+"""Lifts a restriction."""
+CHOICE_KIND_LIFT_OPT_OUT: ChoiceKind.ValueType  # 10
+"""Lifts an opt-out."""
+CHOICE_KIND_LINKED: ChoiceKind.ValueType  # 11
+"""Became one with another subject."""
+CHOICE_KIND_UNLINKED: ChoiceKind.ValueType  # 12
+"""Was separated from another subject."""
+CHOICE_KIND_SEALED: ChoiceKind.ValueType  # 13
+"""An erasure was asked for: every check denies."""
+CHOICE_KIND_UNSEALED: ChoiceKind.ValueType  # 14
+"""The erasure was denied: earlier choices count again."""
 Global___ChoiceKind: _TypeAlias = ChoiceKind  # noqa: Y015
 
 class _ConsentState:
@@ -69,7 +109,7 @@ class _ConsentStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ConsentS
     CONSENT_STATE_EXPIRED: _ConsentState.ValueType  # 4
     """The grant's time is over."""
     CONSENT_STATE_OBJECTED: _ConsentState.ValueType  # 5
-    """Objected to."""
+    """Objected to, restricted or opted out of; the reason says which."""
 
 class ConsentState(_ConsentState, metaclass=_ConsentStateEnumTypeWrapper):
     """What is known about a key."""
@@ -85,7 +125,7 @@ CONSENT_STATE_WITHDRAWN: ConsentState.ValueType  # 3
 CONSENT_STATE_EXPIRED: ConsentState.ValueType  # 4
 """The grant's time is over."""
 CONSENT_STATE_OBJECTED: ConsentState.ValueType  # 5
-"""Objected to."""
+"""Objected to, restricted or opted out of; the reason says which."""
 Global___ConsentState: _TypeAlias = ConsentState  # noqa: Y015
 
 class _LawfulBasis:
@@ -159,6 +199,66 @@ ACTOR_TYPE_SYSTEM: ActorType.ValueType  # 4
 ACTOR_TYPE_AUTHORITY: ActorType.ValueType  # 5
 """An authority: only narrows."""
 Global___ActorType: _TypeAlias = ActorType  # noqa: Y015
+
+class _WaitFor:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WaitForEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WaitFor.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    WAIT_FOR_UNSPECIFIED: _WaitFor.ValueType  # 0
+    """As COMMITTED."""
+    WAIT_FOR_COMMITTED: _WaitFor.ValueType  # 1
+    """Stored: every check that starts after the answer sees it."""
+    WAIT_FOR_CHECKPOINTED: _WaitFor.ValueType  # 2
+    """In a signed checkpoint. UNIMPLEMENTED until the log is built."""
+    WAIT_FOR_PROPAGATED: _WaitFor.ValueType  # 3
+    """Known to every holder of a lease. UNIMPLEMENTED."""
+    WAIT_FOR_WITNESSED: _WaitFor.ValueType  # 4
+    """Cosigned by witnesses. UNIMPLEMENTED."""
+
+class WaitFor(_WaitFor, metaclass=_WaitForEnumTypeWrapper):
+    """What a write waits for before it answers."""
+
+WAIT_FOR_UNSPECIFIED: WaitFor.ValueType  # 0
+"""As COMMITTED."""
+WAIT_FOR_COMMITTED: WaitFor.ValueType  # 1
+"""Stored: every check that starts after the answer sees it."""
+WAIT_FOR_CHECKPOINTED: WaitFor.ValueType  # 2
+"""In a signed checkpoint. UNIMPLEMENTED until the log is built."""
+WAIT_FOR_PROPAGATED: WaitFor.ValueType  # 3
+"""Known to every holder of a lease. UNIMPLEMENTED."""
+WAIT_FOR_WITNESSED: WaitFor.ValueType  # 4
+"""Cosigned by witnesses. UNIMPLEMENTED."""
+Global___WaitFor: _TypeAlias = WaitFor  # noqa: Y015
+
+class _DisplayStatus:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DisplayStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DisplayStatus.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DISPLAY_STATUS_UNSPECIFIED: _DisplayStatus.ValueType  # 0
+    """Not stated."""
+    DISPLAY_STATUS_HONOURED: _DisplayStatus.ValueType  # 1
+    """It took effect."""
+    DISPLAY_STATUS_ALREADY_HONOURED: _DisplayStatus.ValueType  # 2
+    """It had taken effect before; there is no new entry."""
+    DISPLAY_STATUS_NOT_APPLICABLE: _DisplayStatus.ValueType  # 3
+    """No purpose is subject to it; there is no entry."""
+
+class DisplayStatus(_DisplayStatus, metaclass=_DisplayStatusEnumTypeWrapper):
+    """How an opt-out signal was answered: what the person is to be shown."""
+
+DISPLAY_STATUS_UNSPECIFIED: DisplayStatus.ValueType  # 0
+"""Not stated."""
+DISPLAY_STATUS_HONOURED: DisplayStatus.ValueType  # 1
+"""It took effect."""
+DISPLAY_STATUS_ALREADY_HONOURED: DisplayStatus.ValueType  # 2
+"""It had taken effect before; there is no new entry."""
+DISPLAY_STATUS_NOT_APPLICABLE: DisplayStatus.ValueType  # 3
+"""No purpose is subject to it; there is no entry."""
+Global___DisplayStatus: _TypeAlias = DisplayStatus  # noqa: Y015
 
 @_typing.final
 class Scope(_message.Message):
@@ -381,6 +481,36 @@ class Entry(_message.Message):
 Global___Entry: _TypeAlias = Entry  # noqa: Y015
 
 @_typing.final
+class Receipt(_message.Message):
+    """A signed statement of a write. With an inclusion proof it verifies offline."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BODY_FIELD_NUMBER: _builtins.int
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    body: _builtins.bytes
+    """Canonical JSON; verifiers check these bytes, then parse them."""
+    key_id: _builtins.str
+    """Key id of the statement key."""
+    signature: _builtins.bytes
+    """Ed25519 over "assent/receipt/v1" || 0x00 || body."""
+    def __init__(
+        self,
+        *,
+        body: _builtins.bytes = ...,
+        key_id: _builtins.str = ...,
+        signature: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "key_id", b"key_id", "signature", b"signature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Receipt: _TypeAlias = Receipt  # noqa: Y015
+
+@_typing.final
 class WriteResult(_message.Message):
     """What a write did."""
 
@@ -392,6 +522,8 @@ class WriteResult(_message.Message):
     ENTRIES_FIELD_NUMBER: _builtins.int
     RESOLVED_SUBJECT_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    REACHED_FIELD_NUMBER: _builtins.int
     token: _builtins.bytes
     """The same in 32 bytes: ledger 16, epoch 8, index 8, big endian; reads accept it as min_token."""
     recorded_at_us: _builtins.int
@@ -400,6 +532,8 @@ class WriteResult(_message.Message):
     """The subject after links."""
     replayed: _builtins.bool
     """True: this is the first result of an earlier call with this request_id."""
+    reached: Global___WaitFor.ValueType
+    """What was waited for and reached."""
     @_builtins.property
     def position(self) -> Global___Position:
         """The last entry's place."""
@@ -407,6 +541,10 @@ class WriteResult(_message.Message):
     @_builtins.property
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___Entry]:
         """One per choice."""
+
+    @_builtins.property
+    def receipt(self) -> Global___Receipt:
+        """Absent until the transparency log is built."""
 
     def __init__(
         self,
@@ -417,10 +555,12 @@ class WriteResult(_message.Message):
         entries: _abc.Iterable[Global___Entry] | None = ...,
         resolved_subject: _builtins.str = ...,
         replayed: _builtins.bool = ...,
+        receipt: Global___Receipt | None = ...,
+        reached: Global___WaitFor.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["position", b"position"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["position", b"position", "receipt", b"receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "position", b"position", "recorded_at_us", b"recorded_at_us", "replayed", b"replayed", "resolved_subject", b"resolved_subject", "token", b"token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "position", b"position", "reached", b"reached", "receipt", b"receipt", "recorded_at_us", b"recorded_at_us", "replayed", b"replayed", "resolved_subject", b"resolved_subject", "token", b"token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
