@@ -32,9 +32,9 @@ async def contact_state(
     contacts: Contacts,
 ) -> ContactState:
     """What was shown, paused and counted."""
-    bundle = (await policies.get(digest)).bundle
-    version, known = await contacts.of(subject_ids, since_ms=now_ms - contact.memory_ms(bundle), now_ms=now_ms)
-    return contact.contact_state(bundle, known, version=version, now_ms=now_ms)
+    policy = await policies.get(digest)
+    version, known = await contacts.of(subject_ids, since_ms=now_ms - policy.memory_ms, now_ms=now_ms)
+    return contact.contact_state(policy.bundle, known, version=version, now_ms=now_ms)
 
 
 async def reserve(
@@ -49,7 +49,8 @@ async def reserve(
     contacts: Contacts,
 ) -> Answer:
     """Take a place for each (item, action, channel) where policies and limits leave one."""
-    bundle = (await policies.get(digest)).bundle
+    policy = await policies.get(digest)
+    bundle = policy.bundle
     items = [_wish(bundle, wish, place, now_ms) for place, wish in enumerate(wishes)]
     outbound = any(bundle.channel[wish.contact.channel].outbound for wish in items)
     return await contacts.reserve(
@@ -57,7 +58,7 @@ async def reserve(
         sorted(subject_ids),
         items,
         admit=lambda known, wanted: contact.refusal(bundle, known, wanted, now_ms),
-        since_ms=now_ms - contact.memory_ms(bundle),
+        since_ms=now_ms - policy.memory_ms,
         now_ms=now_ms,
         until_ms=now_ms + (ttl_ms or (OUTBOUND_MS if outbound else IN_SESSION_MS)),
     )

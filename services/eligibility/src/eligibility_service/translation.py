@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 
 from assent.catalog.v1.value_pb2 import IdSet
 from assent.catalog.v1.value_pb2 import Value as WireValue
@@ -20,6 +20,7 @@ from servicekit.values import plain
 
 SOURCES = frozenset({"profile", "signals", "contact"})
 STRONGEST = 3
+REMEMBERED = 4096
 MOST_PLACEMENTS = 64
 MOST_JURISDICTIONS = 16
 
@@ -33,9 +34,10 @@ _WITHHELD = {
 
 def raw(value: WireValue) -> RawValue:
     """A value as it came; money keeps its currency."""
-    if value.WhichOneof("kind") == "money":
+    kind = value.WhichOneof("kind")
+    if kind == "money":
         return Money(value.money.amount_minor, value.money.currency)
-    return plain(value)
+    return plain(value) if kind == "set" or kind is None else getattr(value, kind)
 
 
 def to_request(message: pb.EvaluateRequest, allowed: Mapping[str, frozenset[str]] | None) -> Request:
@@ -47,7 +49,7 @@ def to_request(message: pb.EvaluateRequest, allowed: Mapping[str, frozenset[str]
         allowed=allowed,
         placements=tuple(message.placements),
         jurisdictions=tuple(message.jurisdictions),
-        view={field.attribute: Seen(raw(field.value), field.as_of_ms) for field in message.view},
+        view=_View(message.view),
         withheld=_withheld(message),
         signals=_signals(message),
         signals_fresh=message.signals_fresh,
@@ -56,6 +58,25 @@ def to_request(message: pb.EvaluateRequest, allowed: Mapping[str, frozenset[str]
         killed=frozenset(message.killed),
         unavailable=frozenset(message.unavailable),
     )
+
+
+class _View(Mapping[str, Seen]):
+    """The fields of a view, each translated when a rule reads it: a decision reads a third of them."""
+
+    __slots__ = ("_fields",)
+
+    def __init__(self, fields: Iterable[profile.ViewField]) -> None:
+        self._fields = {field.attribute: field for field in fields}
+
+    def __getitem__(self, name: str) -> Seen:
+        field = self._fields[name]
+        return Seen(raw(field.value), field.as_of_ms)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
 
 
 def _check(message: pb.EvaluateRequest) -> None:
@@ -68,10 +89,10 @@ def _check(message: pb.EvaluateRequest) -> None:
 
 
 def _withheld(message: pb.EvaluateRequest) -> dict[str, Missing]:
-    return {
-        each.attribute: _WITHHELD[known(each.reason, profile.WithheldReason, f"withheld[{place}].reason")]
-        for place, each in enumerate(message.withheld)
-    }
+    for place, each in enumerate(message.withheld):
+        if each.reason not in _WITHHELD:
+            known(each.reason, profile.WithheldReason, f"withheld[{place}].reason")
+    return {each.attribute: _WITHHELD[each.reason] for each in message.withheld}
 
 
 def _signals(message: pb.EvaluateRequest) -> dict[str, LiveSignal]:
@@ -119,35 +140,35 @@ def from_contact(state: ContactState) -> pb.ContactState:
 def from_evaluation(digest: str, found: Evaluation) -> pb.EvaluateResponse:
     """An evaluation on the wire: equal evaluations give equal bytes."""
     response = pb.EvaluateResponse(bundle_digest=digest)
-    # Parts are made where they belong: messages of their own would be copied. Actions share most of their reasons.
+    # Parts are made where they belong: messages of their own would be copied.
     for s in found.survivors:
         response.survivors.add(action=s.action, placements=s.placements, needs_reservation=s.needs_reservation)
-    made: dict[int, dict[str, Any]] = {}
     for each in found.rejected:
         rejected = response.rejected.add(action=each.action, stage=each.stage)
-        for reason in each.reasons:
-            if id(reason) not in made:
-                made[id(reason)] = _reason(reason)
-            rejected.reasons.add(**made[id(reason)])
+        rejected.MergeFromString(b"".join([_encoded(reason, isinstance(reason.seen, bool)) for reason in each.reasons]))
     for stage, removed in found.stage_counts:
         response.stage_counts.add(stage=stage, removed=removed)
     return response
 
 
-def _reason(reason: Reason) -> dict[str, Any]:
-    """What is not empty: most reasons leave half of it out."""
-    told = {
-        "stage": reason.stage,
-        "rule": reason.rule,
-        "code": reason.code,
-        "attribute": reason.attribute,
-        "seen": None if reason.seen is None or isinstance(reason.seen, Missing) else _wire(reason.seen),
-        "needed": reason.needed,
-        "missing": reason.missing,
-        "disclose": reason.disclose,
-        "text": reason.text,
-    }
-    return {name: value for name, value in told.items() if value}
+@lru_cache(REMEMBERED)
+def _encoded(reason: Reason, _boolean: bool) -> bytes:
+    """A rejection with this reason alone, which merges into others: reasons are few, and are encoded once. True equals 1, hence the flag."""
+    return pb.Rejected(reasons=[_reason(reason)]).SerializeToString()
+
+
+def _reason(reason: Reason) -> pb.Reason:
+    return pb.Reason(
+        stage=reason.stage,
+        rule=reason.rule,
+        code=reason.code,
+        attribute=reason.attribute,
+        seen=None if reason.seen is None or isinstance(reason.seen, Missing) else _wire(reason.seen),
+        needed=reason.needed,
+        missing=reason.missing,
+        disclose=reason.disclose,
+        text=reason.text,
+    )
 
 
 def _wire(value: Value) -> WireValue:

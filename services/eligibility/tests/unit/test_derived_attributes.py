@@ -20,7 +20,7 @@ VIEW = {
 def read(name, view, candidate=None, **changes):
     bank = a_bank()
     derived = {each.id: each for each in bank.derived}
-    return Lookup(bank, a_request(view, **changes), "offers", derived, candidate)(name)
+    return Lookup(bank, a_request(view, **changes), "offers", derived, candidate).read(name)
 
 
 @pytest.mark.parametrize(

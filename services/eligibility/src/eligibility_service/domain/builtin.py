@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from catalog.model import Action, Bundle
 from catalog.model.actions import Validity
 from catalog.values import Missing
-from eligibility_service.domain.reasons import Reason, built_in
+from eligibility_service.domain.reasons import Reason, Telling, built_in, failed
 from eligibility_service.domain.request import LiveSignal, Request
 from eligibility_service.domain.verdicts import Form, Found, Joined, Read, Test, Truth
 
@@ -86,5 +86,7 @@ def warrant(action: Action) -> Form | None:
 def not_warranted(warrant: Form, truth: Truth, read: Read) -> Reason:
     """No signal that would warrant the action is active."""
     test = warrant.blame(read, truth)
-    seen = read(test.attribute)
-    return built_in("NOT_WARRANTED", stage="applicability", attribute=test.attribute, seen=seen, needed=test.needed)
+    return failed(_NOT_WARRANTED, test, read(test.attribute))
+
+
+_NOT_WARRANTED = Telling("applicability", "builtin.not_warranted", "NOT_WARRANTED")

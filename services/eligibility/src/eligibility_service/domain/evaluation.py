@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from eligibility_service.domain.builtin import KILLED, in_force, no_consent, no_selling, not_in_force, not_warranted
+from eligibility_service.domain.builtin import KILLED, in_force, no_selling, not_warranted
 from eligibility_service.domain.lookup import Lookup
 from eligibility_service.domain.policy import SAFEGUARDING, Candidate, Judge, Place, Plan, Policy
 from eligibility_service.domain.reasons import STAGES, Reason, failed
 from eligibility_service.domain.request import Request
 from eligibility_service.domain.touching import Touching
+from eligibility_service.domain.verdicts import Read
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +66,12 @@ class _Evaluating:
     """The values and verdicts that the candidates of one request share."""
 
     def __init__(self, policy: Policy, plan: Plan, request: Request) -> None:
-        self._policy = policy
         self._request = request
-        self._lookups: dict[str, Lookup] = {}
+        self._lookups = {name: Lookup(policy.bundle, request, name, policy.derived) for name in plan.purposes}
+        self._reads = {name: lookup.read for name, lookup in self._lookups.items()}
         self._touching = Touching(policy.bundle, request, plan.calm)
-        self._no_selling = no_selling(policy.bundle, request, self._lookup(SAFEGUARDING))
-        self._failures = [_failure(each.judge, self._lookup(each.purpose)) for each in plan.questions]
+        self._no_selling = no_selling(policy.bundle, request, self._reads[SAFEGUARDING])
+        self._failures = [_failure(each.judge, self._reads[each.purpose]) for each in plan.questions]
 
     def reasons(self, candidate: Candidate) -> tuple[Reason, ...]:
         """Every reason against it, in order of stage and rule."""
@@ -83,15 +84,15 @@ class _Evaluating:
 
     def _built_in(self, candidate: Candidate) -> list[Reason]:
         action, request, found = candidate.action, self._request, list[Reason]()
-        read = self._lookup(action.purpose)
-        if candidate.needs_consent and not read.categories:
-            found.append(no_consent(action))
+        if candidate.needs_consent and not self._lookups[action.purpose].categories:
+            found.append(candidate.no_consent)
         if not in_force(action.validity, request.now_ms):
-            found.append(not_in_force(action.validity))
+            found.append(candidate.not_in_force)
         if action.id in request.killed:
             found.append(KILLED)
         if candidate.selling:
             found += self._no_selling
+        read = self._reads[action.purpose]
         if candidate.warrant is not None and not (truth := candidate.warrant(read)):
             found.append(not_warranted(candidate.warrant, truth, read))
         return found
@@ -99,23 +100,17 @@ class _Evaluating:
     def _own(self, candidate: Candidate) -> Iterator[Reason]:
         """Failures of rules that read what is known of the action."""
         for question in candidate.own:
-            reason = _failure(question.judge, self._lookup(question.purpose).judging(candidate.action.id))
+            reason = _failure(question.judge, self._lookups[question.purpose].judging(candidate.action.id).read)
             if reason is not None:
                 yield reason
 
-    def _lookup(self, purpose: str) -> Lookup:
-        found = self._lookups.get(purpose)
-        if found is None:
-            found = self._lookups[purpose] = Lookup(self._policy.bundle, self._request, purpose, self._policy.derived)
-        return found
 
-
-def _failure(judge: Judge, read: Lookup) -> Reason | None:
+def _failure(judge: Judge, read: Read) -> Reason | None:
     truth = judge.requirement(read)
     if judge.settle(truth):
         return None
     blamed = judge.requirement.blame(read, truth)
-    return failed(judge.rule, blamed, read(blamed.attribute))
+    return failed(judge.telling, blamed, read(blamed.attribute))
 
 
 def _rank(reason: Reason) -> tuple[int, str]:

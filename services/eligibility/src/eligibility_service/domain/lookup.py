@@ -12,15 +12,18 @@ from catalog.model import Bundle, Derived
 from catalog.values import Missing, Value, conform
 from eligibility_service.domain import local_time
 from eligibility_service.domain.request import Money, RawValue, Request, Seen
-from eligibility_service.domain.verdicts import Found
+from eligibility_service.domain.verdicts import Found, Read
 
 DAY_MS = 86_400_000
 CANDIDATE = "contact.days_since_shown"
 """The one attribute whose value depends on the action that is judged."""
 
 
-class Lookup:
-    """Values of one request, read for one purpose; `candidate` is the action judged, where a rule asks about it."""
+class Lookup(dict[str, Found]):
+    """Values of one request, read for one purpose; `candidate` is the action judged, where a rule asks about it.
+
+    A dictionary that finds what it does not have yet: rules read each value many times, so reading should cost no more than that.
+    """
 
     def __init__(
         self,
@@ -30,6 +33,7 @@ class Lookup:
         derived: Mapping[str, Derived],
         candidate: str | None = None,
     ) -> None:
+        super().__init__()
         self._bundle = bundle
         self._table = bundle.table
         self._request = request
@@ -37,15 +41,16 @@ class Lookup:
         self.categories = request.categories(purpose)
         self._derived = derived
         self._candidate = candidate
-        self._memo: dict[str, Found] = {}
 
-    def __call__(self, name: str) -> Found:
-        """The value of an attribute, or the cause of its absence."""
-        found = self._memo.get(name)
-        if found is None:
-            info = self._table[name]
-            found = self._value(info) if info.categories <= self.categories else Missing.NO_CONSENT
-            self._memo[name] = found
+    @property
+    def read(self) -> Read:
+        """Gives an attribute's value, or the cause of its absence."""
+        return self.__getitem__
+
+    def __missing__(self, name: str) -> Found:
+        """Look it up, once."""
+        info = self._table[name]
+        found = self[name] = self._value(info) if info.categories <= self.categories else Missing.NO_CONSENT
         return found
 
     def judging(self, action: str) -> Lookup:
@@ -123,7 +128,7 @@ class Lookup:
         derived = self._derived[info.id]
         values: list[Value] = []
         for name in derived.of:
-            value = self(name)
+            value = self[name]
             if isinstance(value, Missing):
                 return value
             values.append(value)

@@ -12,8 +12,10 @@ from functools import lru_cache
 from catalog.expression import attributes
 from catalog.jurisdictions import lies_in
 from catalog.model import Action, Bundle, Derived, Pack, Rule
-from eligibility_service.domain.builtin import warrant
+from eligibility_service.domain.builtin import no_consent, not_in_force, warrant
+from eligibility_service.domain.contact import memory_ms
 from eligibility_service.domain.lookup import CANDIDATE
+from eligibility_service.domain.reasons import Reason, Telling
 from eligibility_service.domain.touching import Calm, Cover, calm, cover
 from eligibility_service.domain.verdicts import Form, Truth, normal_form
 
@@ -23,11 +25,12 @@ PLANS = 256
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judge:
-    """A rule and its compiled requirement."""
+    """A rule, its compiled requirement, and what it says when it fails."""
 
     rule: Rule
     requirement: Form
     reads_candidate: bool
+    telling: Telling
 
     def settle(self, truth: Truth) -> bool:
         """Whether the rule holds; in a protective one, unknown is no."""
@@ -46,7 +49,8 @@ class Question:
 class Candidate:
     """An action that the request could show, where, and what judges it.
 
-    `shared` are places in the plan's questions; `own` are the questions whose answer depends on the action itself.
+    `shared` are places in the plan's questions; `own` are the questions whose answer depends on the action itself. The two reasons are
+    what it is removed for without consent, and when it is not in force.
     """
 
     action: Action
@@ -57,14 +61,17 @@ class Candidate:
     warrant: Form | None
     selling: bool
     needs_consent: bool
+    no_consent: Reason
+    not_in_force: Reason
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that is known before the customer is: candidates sorted by action, what to ask for them, and the quiet hours that bind."""
+    """All that is known before the customer is: candidates sorted by action, what to ask for them under which purposes, and the quiet hours that bind."""
 
     candidates: tuple[Candidate, ...]
     questions: tuple[Question, ...]
+    purposes: frozenset[str]
     calm: Calm
 
 
@@ -82,6 +89,7 @@ class Policy:
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
+        self.memory_ms = memory_ms(bundle)
         self.derived: Mapping[str, Derived] = {derived.id: derived for derived in bundle.derived}
         self._judges = {id(rule): self._judge(rule) for rule in bundle.all_rules}
         self.plan = lru_cache(PLANS)(self._plan)
@@ -90,7 +98,9 @@ class Policy:
     def _judge(self, rule: Rule) -> Judge:
         requirement = self.bundle.expression(rule.require)
         reads_candidate = any(self._reads_candidate(name) for name in attributes(requirement))
-        return Judge(rule, normal_form(requirement), reads_candidate)
+        told = rule.reason
+        telling = Telling(rule.stage, rule.id, told.code, told.text, told.disclose)
+        return Judge(rule, normal_form(requirement), reads_candidate, telling)
 
     def _reads_candidate(self, name: str) -> bool:
         inputs = self.derived[name].of if name in self.derived else ()
@@ -107,7 +117,8 @@ class Policy:
             for action in sorted(self.bundle.actions, key=lambda action: action.id)
             if (here := self._placements(action, place))
         ]
-        return Plan(tuple(candidates), tuple(places), quiet)
+        purposes = {SAFEGUARDING} | {candidate.action.purpose for candidate in candidates}
+        return Plan(tuple(candidates), tuple(places), frozenset(purposes), quiet)
 
     def _packs(self, place: Place) -> tuple[Pack, ...]:
         """The pinned packs that bind the customer, or the booking bank; where several do, all apply."""
@@ -136,6 +147,8 @@ class Policy:
             warrant=warrant(action),
             selling=action.selling,
             needs_consent=self.bundle.purpose[action.purpose].needs_consent,
+            no_consent=no_consent(action),
+            not_in_force=not_in_force(action.validity),
         )
 
     def _placements(self, action: Action, place: Place) -> tuple[str, ...]:

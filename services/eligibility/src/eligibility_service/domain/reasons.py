@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
-from catalog.model import Rule
 from catalog.values import Missing
 from eligibility_service.domain.verdicts import Found, Test
 
 STAGES = ("consent", "builtin", "eligibility", "applicability", "suitability", "suppression", "contact")
 _RANK = {stage: rank for rank, stage in enumerate(STAGES)}
+REMEMBERED = 4096
+"""Reasons that are made once: customers share most of them, because most have no value, or one of few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +38,22 @@ class Reason:
         return self.seen.value if isinstance(self.seen, Missing) else ""
 
 
-def failed(rule: Rule, test: Test, seen: Found) -> Reason:
-    """A rule that does not hold, and the test that is to blame."""
-    told = rule.reason
-    return Reason(rule.stage, rule.id, told.code, told.text, told.disclose, test.attribute, seen, test.needed)
+@dataclass(frozen=True, slots=True, eq=False)
+class Telling:
+    """What a rule says when it fails, whoever the customer is. Equal to itself only, as its tests are."""
+
+    stage: str
+    rule: str
+    code: str
+    text: str = ""
+    disclose: str = "staff"
+
+
+@lru_cache(REMEMBERED)
+def failed(telling: Telling, test: Test, seen: Found) -> Reason:
+    """A rule that does not hold, and the test that is to blame. A test sees values of one type, so True never meets 1 here."""
+    told = telling
+    return Reason(told.stage, told.rule, told.code, told.text, told.disclose, test.attribute, seen, test.needed)
 
 
 def built_in(

@@ -79,15 +79,14 @@ class Touching:
         self._used = {count.limit: count for count in contact.counts}
         self._quiet = frozenset(_silent(bundle, request, calm))
 
-    def __call__(self, cover: Cover) -> Iterator[Reason]:
+    def __call__(self, cover: Cover) -> list[Reason]:
         """Every reason against an action that is covered like this."""
-        for name in cover.quiet:
-            if name in self._quiet:
-                yield touching(name, "QUIET_HOURS", disclose="customer")
+        found = [touching(name, "QUIET_HOURS", disclose="customer") for name in cover.quiet if name in self._quiet]
         if self._unknown is None:
-            yield from self._counted(cover)
+            found += self._counted(cover)
         elif cover.counted:
-            yield built_in("CONTACT_UNKNOWN", stage="contact", seen=self._unknown)
+            found.append(built_in("CONTACT_UNKNOWN", stage="contact", seen=self._unknown))
+        return found
 
     def _counted(self, cover: Cover) -> Iterator[Reason]:
         for policy, key in cover.policies if self._pauses else ():

@@ -51,9 +51,9 @@ _PAIRS = (
 _OPPOSITES = {one: other for pair in _PAIRS for one, other in (pair, pair[::-1])}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Test:
-    """One predicate. `needed` says in words of the policy language what would pass it."""
+    """One predicate. `needed` says in words of the policy language what would pass it. Equal to itself only, so that it is a quick key."""
 
     attribute: str
     holds: Callable[[Any, Any], bool]
@@ -70,7 +70,7 @@ class Test:
         return self
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Existence(Test):
     """`present` or `missing`, which are never unknown."""
 
