@@ -129,8 +129,18 @@ def root(context: click.Context) -> None:
 
 def _run(context: click.Context) -> None:
     line = _answer(context)
-    sys.stdout.buffer.write(f"{line}\n".encode())
-    context.exit(0 if line.startswith("OK ") else 1)
+    told = _print(f"{line}\n".encode())
+    context.exit(0 if told and line.startswith("OK ") else 1)
+
+
+def _print(line: bytes) -> bool:
+    """Whether it could be printed: bytes, for a terminal's encoding may lack the letters of a name."""
+    try:
+        sys.stdout.buffer.write(line)
+        sys.stdout.buffer.flush()
+    except (OSError, AttributeError):  # a full disk, a reader that left; no sys.stdout when the caller has closed it
+        return False
+    return True
 
 
 def _answer(context: click.Context) -> str:

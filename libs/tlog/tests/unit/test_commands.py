@@ -368,6 +368,14 @@ def test_a_closed_or_empty_input_is_bad_input():
         assert done.stdout.startswith(b"FAIL BAD_INPUT ")
 
 
+@pytest.mark.parametrize("stdout", [">&-", ">/dev/full"])
+def test_what_could_not_be_told_is_not_ok(stdout, tmp_path):
+    (tmp_path / "request").write_text(json.dumps(GOOD["root"]))
+    done = run("root", stdin=f"<{tmp_path}/request {stdout}")
+
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
 def test_names_are_printed_in_utf8_on_any_terminal(tmp_path):
     signer = Ed25519Signer("b\u00e4nk.example", bytes(32))
     note = sign_note("hello\n", [signer]).decode()
