@@ -87,7 +87,7 @@ def verify_note(context: click.Context) -> None:
       kind ("note" or "checkpoint"); origin (string, with kind "checkpoint" only)
     \b
     Example, a head of the Go checksum database:
-      echo '{"note": "go.sum database tree\\n65209736\\n5+uGFjx6xBZG8ip1+wi77v+grwbhhukIrxEUS8PXvRo=\\n\\n— sum.golang.org Az3grnbssgK7ubgFX36gVETtNv0U23qxyAhAMai2QUfeGa3nB/akvkMdlUErfcZz7l/R3cVtYspg3dxXABkGZZKdsQ8=\\n",
+      printf %s '{"note": "go.sum database tree\\n65209736\\n5+uGFjx6xBZG8ip1+wi77v+grwbhhukIrxEUS8PXvRo=\\n\\n— sum.golang.org Az3grnbssgK7ubgFX36gVETtNv0U23qxyAhAMai2QUfeGa3nB/akvkMdlUErfcZz7l/R3cVtYspg3dxXABkGZZKdsQ8=\\n",
              "vkeys": ["sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8"],
              "kind": "checkpoint", "origin": "go.sum database tree"}' | assent tlog verify-note
     """  # noqa: D301  click reads the backspace: keep these lines as they are
@@ -104,10 +104,10 @@ def verify_proof(context: click.Context) -> None:
       vkeys (array of string: the log's key, or those of a rotation); origin (string);
       optional together: witnesses (array of string: vkeys of type 0x04) and quorum (integer)
     \b
-    Example, a receipt and the entry it is about, from files:
-      jq -n --rawfile bundle entry.tlog-proof --arg leaf "$(xxd -p -c0 entry)" \\
-        --arg vkey "$(cat log.vkey)" '{bundle: $bundle, leaf: $leaf, encoding: "hex",
-        vkeys: [$vkey], origin: "bank.example/consent/main"}' | assent tlog verify-proof
+    Example, a receipt and the entry it is about:
+      printf %s '{"bundle": "c2sp.org/tlog-proof@v1\\nindex 1\\n0Nc2CrefWKseHj/mStd+LqC8B+NrX0btIiPt2SmN+ek=\\n\\nbank.example/consent/main\\n2\\nT1X2GdkhUjV3iyufF9b0kVsWFxIU0VI4EpNml2Teci4=\\n\\n— bank.example/consent/main Pnei2m+fmy5rdKFp6rozikpaZki5TjcdTuGiSKhY/wiIgLXa+EjEwV0No70vjilIj61qr2xAbnyGTqxewBCnE9bnNAk=\\n",
+             "leaf": "two", "encoding": "utf8", "origin": "bank.example/consent/main",
+             "vkeys": ["bank.example/consent/main+3e77a2da+ATtqJ7zOtqQtYqOo0CpvDXNlMhV3HeJDpjrASKGLWdop"]}' | assent tlog verify-proof
     """  # noqa: D301  click reads the backspace: keep these lines as they are
     _run(context)
 
