@@ -36,6 +36,11 @@ def record_of(recorded: DecisionRecorded) -> DecisionRecord:
     return record
 
 
+def placed_something(record: DecisionRecord) -> bool:
+    """Whether an action stands anywhere."""
+    return any(answer.treatments for answer in record.placements)
+
+
 def basis_of(record: DecisionRecord, verifier: Verifier) -> Basis | None:
     """What was allowed when the decision was made: verified as it was then, because a basis lives for seconds."""
     signed = SignedBasis(record.basis.body, record.basis.key_id, record.basis.signature)

@@ -18,7 +18,6 @@ from ranking_service.transactions import (
     move_all,
     raise_barrier,
     remove,
-    rows_of,
     sql,
 )
 from servicekit.grouping import Grouped
@@ -53,13 +52,13 @@ class PostgresLearner:
             await self._lots.add(Lot(decisions, at, now_ms))
             return
         async with transaction(self._pool) as tx:
-            await rows_of(sql.share_learning(tx))
+            await sql.share_learning(tx)
             await learn_decisions(tx, decisions, now_ms)
 
     async def _learn_lots(self, lots: Sequence[Lot]) -> None:
         """Learn from all these lots. Raises Fenced when a newer lease has the partition of any: each is then tried alone."""
         async with transaction(self._pool) as tx:
-            await rows_of(sql.share_learning(tx))
+            await sql.share_learning(tx)
             await move_all(tx, [lot.at for lot in lots])
             decisions = list(chain.from_iterable(lot.decisions for lot in lots))
             if decisions:
@@ -68,19 +67,19 @@ class PostgresLearner:
     async def learn_outcomes(self, outcomes: Sequence[ItemOutcome], at: Position | None, now_ms: int) -> None:
         """Learn from these outcomes, or park them."""
         async with transaction(self._pool) as tx:
-            await rows_of(sql.share_learning(tx))
+            await sql.share_learning(tx)
             await learn_outcomes(tx, outcomes, now_ms)
             await move(tx, at)
 
     async def channels(self, subject_id: str) -> Sequence[str]:
         """Where something is known of a subject."""
         async with connection(self._pool) as reading:
-            return [row["channel"] for row in await rows_of(sql.channels_of(reading, subject_id=subject_id))]
+            return [row["channel"] for row in await sql.channels_of(reading, subject_id=subject_id)]
 
     async def unlearn(self, subject_id: str, channels: Sequence[str], *, ledger_index: int, now_ms: int) -> int:
         """Take back what was learned on these channels."""
         async with transaction(self._pool) as tx:
-            await rows_of(sql.stop_learning(tx))
+            await sql.stop_learning(tx)
             for channel in sorted(channels):
                 await raise_barrier(tx, subject_id, channel, until_ms=0, ledger_index=ledger_index, now_ms=now_ms)
             return await remove(tx, subject_id, list(channels))
@@ -88,7 +87,7 @@ class PostgresLearner:
     async def forget(self, subject_id: str, *, ledger_index: int, now_ms: int) -> int:
         """Take back everything."""
         async with transaction(self._pool) as tx:
-            await rows_of(sql.stop_learning(tx))
+            await sql.stop_learning(tx)
             await raise_barrier(tx, subject_id, ALL_CHANNELS, until_ms=now_ms, ledger_index=ledger_index, now_ms=now_ms)
             return await remove(tx, subject_id, None)
 
@@ -120,7 +119,7 @@ class PostgresSnapshots:
         """Add up what was learned; the new version when one is due. With `force` it waits for another builder, and one is."""
         async with transaction(self._pool) as tx:
             if force:
-                await rows_of(sql.wait_to_build(tx))
+                await sql.wait_to_build(tx)
             elif not await sql.try_to_build(tx):
                 return None
             return await build(tx, now_ms, force=force)
@@ -134,7 +133,7 @@ class PostgresSnapshots:
     async def unpublished(self) -> Sequence[Snapshot]:
         """Versions that the replicas may not have, oldest first."""
         async with connection(self._pool) as reading:
-            rows = await rows_of(sql.unpublished_snapshots(reading))
+            rows = await sql.unpublished_snapshots(reading)
         return [parse(row["body"], row["digest"]) for row in rows]
 
     async def mark_published(self, version: int) -> None:

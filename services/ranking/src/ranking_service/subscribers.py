@@ -15,7 +15,7 @@ from assent.orchestration.v1.record_pb2 import DecisionRecord
 from ranking_service import handlers
 from ranking_service.domain.learning import KEEP_MS, Decision, may_learn
 from ranking_service.ports import Consent, Learner, Position, Publication, SnapshotStore, Specifications
-from ranking_service.records import basis_of, decision_of, outcome_of, record_of
+from ranking_service.records import basis_of, decision_of, outcome_of, placed_something, record_of
 from servicekit.app import Subscription
 from servicekit.basis import Verifier
 from servicekit.clock import Clock
@@ -126,7 +126,8 @@ class Learning:
         return LATELY
 
     async def _decision(self, record: DecisionRecord) -> Decision:
-        basis = basis_of(record, self.verifier)
+        # What placed nothing teaches nothing, whatever its basis allows.
+        basis = basis_of(record, self.verifier) if placed_something(record) else None
         if basis is None or not may_learn(basis.allowed):
             return decision_of(record, basis, None)
         return decision_of(record, basis, await self.specifications.get(record.bundle_digest))

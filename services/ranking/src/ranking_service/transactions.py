@@ -36,9 +36,10 @@ async def learn_decisions(tx: Connection, decisions: Sequence[Decision], now_ms:
     Whoever unlearns waits for us, so barriers hold until we commit. Usually nothing is known of a decision, and nothing waits for it.
     """
     batch = {decision.id: decision for decision in decisions}
-    barriers = await rows_of(sql.barriers(tx, subjects=sorted({each.subject_id for each in batch.values()})))
-    open_ = {each.id for each in batch.values() if each.items and not any(_stops(found, each) for found in barriers)}
-    added = {row["decision_id"] for row in await rows_of(sql.add_decisions(tx, **_opened(batch, open_, now_ms)))}
+    wanted = [each for each in batch.values() if each.items]
+    barriers = await sql.barriers(tx, subjects=sorted({each.subject_id for each in wanted})) if wanted else ()
+    open_ = {each.id for each in wanted if not any(_stops(found, each) for found in barriers)}
+    added = {row["decision_id"] for row in await sql.add_decisions(tx, **_opened(batch, open_, now_ms))}
     await _add_items(tx, [batch[name] for name in sorted(added & open_)])
     await _settle_known(tx, {name: each for name, each in batch.items() if name not in added}, open_)
 
@@ -62,7 +63,7 @@ async def _settle_known(tx: Connection, known: Mapping[str, Decision], open_: Ab
     """Open or close those of these decisions that only outcomes knew so far."""
     if not known:
         return
-    states = await rows_of(sql.lock_decisions(tx, decisions=sorted(known)))
+    states = await sql.lock_decisions(tx, decisions=sorted(known))
     awaited = [row["decision_id"] for row in states if row["state"] == "AWAITED"]
     closed = [name for name in awaited if name not in open_]
     if closed:
@@ -75,16 +76,14 @@ async def learn_outcomes(tx: Connection, outcomes: Sequence[ItemOutcome], now_ms
     """Keep what is new, and relabel the items it is about."""
     batch = {each.outcome.id: each for each in outcomes}
     await _awaited(tx, [(each.decision_id, each.subject_id, each.channel) for each in batch.values()], now_ms)
-    added = await rows_of(
-        sql.add_outcomes(
-            tx,
-            outcomes=list(batch),
-            decisions=[each.decision_id for each in batch.values()],
-            actions=[each.action for each in batch.values()],
-            kinds=[each.outcome.kind for each in batch.values()],
-            times=[each.outcome.at_ms for each in batch.values()],
-            replaced=[each.outcome.replaces for each in batch.values()],
-        )
+    added = await sql.add_outcomes(
+        tx,
+        outcomes=list(batch),
+        decisions=[each.decision_id for each in batch.values()],
+        actions=[each.action for each in batch.values()],
+        kinds=[each.outcome.kind for each in batch.values()],
+        times=[each.outcome.at_ms for each in batch.values()],
+        replaced=[each.outcome.replaces for each in batch.values()],
     )
     await _relabel(tx, {(row["decision_id"], row["action"]) for row in added})
 
@@ -117,7 +116,7 @@ async def _awaited(tx: Connection, noted: Iterable[tuple[str, str, str]], now_ms
     await sql.note_decisions(
         tx, decisions=decisions, subjects=[row[1] for row in rows], channels=[row[2] for row in rows], known_ms=now_ms
     )
-    states = await rows_of(sql.lock_decisions(tx, decisions=decisions))
+    states = await sql.lock_decisions(tx, decisions=decisions)
     return [row["decision_id"] for row in states if row["state"] == "AWAITED"]
 
 
@@ -173,12 +172,12 @@ async def _relabel(tx: Connection, touched: set[ItemKey]) -> None:
     keys = sorted(touched)
     names = {"decisions": [key[0] for key in keys], "actions": [key[1] for key in keys]}
     known: defaultdict[ItemKey, list[Outcome]] = defaultdict(list)
-    for row in await rows_of(sql.outcomes_of(tx, **names)):
+    for row in await sql.outcomes_of(tx, **names):
         known[row["decision_id"], row["action"]].append(
             Outcome(row["outcome_id"], row["kind"], row["at_ms"], row["replaces"])
         )
     changed = []
-    for row in await rows_of(sql.items(tx, **names)):
+    for row in await sql.items(tx, **names):
         after = label(known[row["decision_id"], row["action"]], Attribution(row["positive_kind"], row["window_ms"]))
         if after != _label(row):
             changed.append((row, after))
@@ -218,9 +217,9 @@ async def raise_barrier(
 
 async def remove(tx: Connection, subject_id: str, channels: list[str] | None) -> int:
     """Subtract what these decisions taught, and forget them."""
-    rows = await rows_of(sql.decisions_of(tx, subject_id=subject_id, channels=channels))
+    rows = await sql.decisions_of(tx, subject_id=subject_id, channels=channels)
     decisions = [row["decision_id"] for row in rows]
-    items = await rows_of(sql.remove_items(tx, decisions=decisions))
+    items = await sql.remove_items(tx, decisions=decisions)
     outcomes = await sql.remove_outcomes(tx, decisions=decisions)
     await sql.close_decisions(tx, decisions=decisions)
     await _add_deltas(tx, chain.from_iterable(change(_key(row), _label(row), None) for row in items))
@@ -239,21 +238,19 @@ async def move(tx: Connection, at: Position | None) -> None:
 async def move_all(tx: Connection, places: Sequence[Position]) -> None:
     """These partitions are folded up to there, locked in one order; raises Fenced when a newer lease was at work in any."""
     ordered = sorted(places, key=lambda at: at.partition)
-    moved = await rows_of(
-        sql.move_positions(
-            tx,
-            streams=[at.stream for at in ordered],
-            partitions=[at.partition for at in ordered],
-            seqs=[at.sequence for at in ordered],
-            epochs=[at.epoch for at in ordered],
-        )
+    moved = await sql.move_positions(
+        tx,
+        streams=[at.stream for at in ordered],
+        partitions=[at.partition for at in ordered],
+        seqs=[at.sequence for at in ordered],
+        epochs=[at.epoch for at in ordered],
     )
     if len(moved) < len(ordered):
         raise Fenced
 
 
 async def _add_up(tx: Connection) -> None:
-    taken = await rows_of(sql.take_deltas(tx))
+    taken = await sql.take_deltas(tx)
     if taken:
         rows = [
             tuple(row[name] for name in ("model", "action", "context", "week", "trials", "positives")) for row in taken
@@ -263,7 +260,7 @@ async def _add_up(tx: Connection) -> None:
 
 
 async def _state(tx: Connection) -> Counts:
-    rows = await rows_of(sql.state(tx))
+    rows = await sql.state(tx)
     found = ((_key(row), Count(row["trials"], row["positives"])) for row in rows)
     return {key: count for key, count in found if count != NOTHING}
 
@@ -286,8 +283,3 @@ def _key(row: Any) -> Key:
 
 def _label(row: Any) -> Label | None:
     return None if row["week"] is None else Label(row["week"], row["label"])
-
-
-async def rows_of(rows: Any) -> list[Any]:
-    """All rows of a query."""
-    return [row async for row in rows]

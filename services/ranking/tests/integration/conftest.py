@@ -4,7 +4,7 @@ import pytest
 
 from ranking_service.domain.snapshot import Snapshot
 from ranking_service.store import PostgresLearner, PostgresSnapshots
-from ranking_service.transactions import rows_of, sql
+from ranking_service.transactions import sql
 from servicekit import postgres
 from servicekit.postgres import transaction
 
@@ -29,7 +29,7 @@ class BuiltLearner(PostgresLearner):
         """Everything that is kept of anybody."""
         async with transaction(self.pool) as tx:
             rows = [await tx.fetchval(f"select count(*) from {table}") for table in ("learner_item", "learner_outcome")]
-            state = await rows_of(sql.state(tx))
+            state = await sql.state(tx)
         return rows, state
 
 

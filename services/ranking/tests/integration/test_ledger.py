@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ranking_service.domain.counts import Count, Key, state_digest
 from ranking_service.ports import Position
 from ranking_service.store import PostgresLearner, PostgresSnapshots
-from ranking_service.transactions import learn_outcomes, rows_of, sql
+from ranking_service.transactions import learn_outcomes, sql
 from servicekit import postgres
 from servicekit.errors import Unavailable
 from servicekit.partitions import Fenced
@@ -235,7 +235,7 @@ async def test_what_waits_longer_than_a_stream_keeps_is_dropped(pool, postgres_l
     await postgres_learner.tidy(11)
 
     async with transaction(pool) as tx:
-        left = await rows_of(sql.lock_decisions(tx, decisions=["never", "closed", "d"]))
+        left = await sql.lock_decisions(tx, decisions=["never", "closed", "d"])
     assert [row["decision_id"] for row in left] == ["d"]
     assert await postgres_learner.counts() == {KEY: Count(1, 0)}
 
