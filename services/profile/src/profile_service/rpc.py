@@ -140,6 +140,7 @@ class ProfileServicer(ProfileServiceServicer):
             directory=self._ports.directory,
             clock=self._ports.clock,
         )
+        self._shelf.drop(request.subject_id)
         return pb.EraseSubjectResponse(rows_removed=removed)
 
     def _known(self, identifier: Any, field: str) -> Known:

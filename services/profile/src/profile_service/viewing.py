@@ -62,7 +62,7 @@ class Shown(NamedTuple):
 
 
 class Shelf:
-    """The views that were shown last, one per subject."""
+    """The views that were shown last, one per subject. What nobody asked for since it ran out goes when the next one comes."""
 
     def __init__(self, size: int = REMEMBERED) -> None:
         self._size = size
@@ -76,12 +76,15 @@ class Shelf:
         self._shown.move_to_end(subject)
         return shown
 
-    def keep(self, subject: str, shown: Shown) -> None:
+    def keep(self, subject: str, shown: Shown, now_ms: int) -> None:
         """Remember it in place of what was shown before."""
         self._shown[subject] = shown
         self._shown.move_to_end(subject)
-        if len(self._shown) > self._size:
+        while self._shown and (len(self._shown) > self._size or self._oldest().holds.stop <= now_ms):
             self._shown.popitem(last=False)
+
+    def _oldest(self) -> Shown:
+        return next(iter(self._shown.values()))
 
     def drop(self, subject: str) -> None:
         """Forget a subject."""
@@ -106,7 +109,7 @@ async def get_view(
     if last is None or held.rows is not None:
         made, until = _made(question, read(held.rows or {}, basis.members), now_ms)
         last = Shown(question, until, held.positions, write(made))
-        shelf.keep(asked.subject, last)
+        shelf.keep(asked.subject, last, now_us // 1000)
     return last.written, held.position
 
 
