@@ -31,9 +31,12 @@ class Lane:
         self._gone: dict[str, None] = {}
         self._conflicts: list[int] = []
         self._erased: list[str] = []
+        self._wakes_at: int | None = None
+        self._moved = True
 
     def restore(self, kept: Iterable[SessionState]) -> None:
         """Put stored sessions back."""
+        self._moved = True
         for one in kept:
             session = one.row.session
             order, _, state = one.state.partition(b"\n")
@@ -48,9 +51,11 @@ class Lane:
         if digest != self.digest:
             self._engine.swap(program)
             self.digest = digest
+            self._moved = True
 
     def take(self, stored: SessionBatch | None, stream_ms: int) -> list[Change]:
         """The next message of the partition (None: only its time); what changed."""
+        self._moved = True
         self.stream_ms = max(self.stream_ms, stream_ms)
         changes = self._take(stored) if stored is not None else []
         for session in list(self._holding):
@@ -85,6 +90,7 @@ class Lane:
             self._holding[session] = None
 
     def _forget(self, session: str) -> None:
+        self._moved = True
         self._engine.forget(session)
         self.rows.pop(session, None)
         self._orders.pop(session, None)
@@ -117,7 +123,13 @@ class Lane:
         return SessionState(self.rows[session], order + b"\n" + state)
 
     def wakes_at(self) -> int | None:
-        """The stream time at which something of this partition is over even if nothing more comes."""
+        """The stream time at which something of this partition is over even if nothing more comes; cheap when nothing came since."""
+        if self._moved:
+            self._wakes_at = self._next_wake()
+            self._moved = False
+        return self._wakes_at
+
+    def _next_wake(self) -> int | None:
         due = self._engine.next_due()
         waits = [self._orders[session].due for session in self._holding]
         times = [wait + 1 for wait in waits if wait is not None]

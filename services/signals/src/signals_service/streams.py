@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
-
-from nats.errors import Error
-from nats.js.errors import NotFoundError
 
 from assent.events.v1.envelope_pb2 import Envelope
 from servicekit import publishing
-from servicekit.errors import Invalid, Unavailable
+from servicekit.errors import DeadlineExceeded, Invalid, Unavailable
 from servicekit.nats import Bus
 from servicekit.partitions import partition_of
+from servicekit.rpc import headers
 from signals_service.ports import Events, Live, Position
 
 STREAM: Final = "SESSION_EVENTS"
+DIRECT_GET: Final = f"$JS.API.DIRECT.GET.{STREAM}".encode()
+NO_MESSAGE: Final = b"NATS/1.0 404"
+ANSWER_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +56,17 @@ class StreamEvents:
 
     async def behind_ms(self, position: Position, now_ms: int) -> int:
         """How long the first message behind the position has waited; 0 when there is none."""
+        body = b'{"seq":%d,"next_by_subj":"%b"}' % (position.sequence + 1, _subject(position.partition).encode())
         try:
-            found = await self._bus.js.get_msg(
-                STREAM, position.sequence + 1, subject=_subject(position.partition), direct=True, next=True
-            )
-        except NotFoundError:
-            return 0
-        except (Error, TimeoutError) as error:
+            head, _ = await self._bus.replies.ask(DIRECT_GET, headers.write_plain(), body, ANSWER_S)
+        except (DeadlineExceeded, Unavailable) as error:
             raise Unavailable("The stream is away.", reason="STREAM_AWAY") from error
-        return max(0, now_ms - int(found.time.timestamp() * 1000)) if found.time else 0
+        if head.startswith(NO_MESSAGE):
+            return 0
+        stored = headers.read(head).get(b"Nats-Time-Stamp")
+        if stored is None:
+            raise Unavailable("The stream is away.", reason="STREAM_AWAY")
+        return max(0, now_ms - int(datetime.fromisoformat(stored.decode()).timestamp() * 1000))
 
 
 class CoreLive:

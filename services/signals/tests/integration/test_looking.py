@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import secrets
+import time
 
 import pytest
 
 from servicekit import postgres
 from servicekit.partitions import PARTITIONS
+from signals_service import translation
+from signals_service.ports import Position
 from signals_service.store import PostgresSignals
+from signals_service.streams import StreamEvents
 
 from .conftest import a_uuid
 
@@ -81,3 +85,14 @@ async def test_an_answer_about_all_partitions_grows_more_silent_with_its_age(poo
     repeated = await signals.everything()
 
     assert repeated.silent_ms >= first.silent_ms
+
+
+async def test_the_first_message_behind_a_position_says_how_long_it_waits(bus):
+    events = StreamEvents(await bus("signals"))
+    now_ms = time.time_ns() // 1_000_000
+    stored = await events.publish(translation.tick(7, now_ms, secrets.token_bytes(10)))
+
+    behind = await events.behind_ms(Position(stored.partition, stored.sequence - 1), now_ms + 60_000)
+
+    assert 50_000 < behind <= 61_000
+    assert await events.behind_ms(stored, now_ms + 60_000) == 0
