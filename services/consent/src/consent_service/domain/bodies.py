@@ -1,0 +1,225 @@
+"""The two bodies of an entry and the entry again. The public one can be shown without saying who; the private one says the rest.
+
+Public: kind, scope, explicit, notice with hash, regimes, event_time, valid_from, valid_to, effective, seq. Private: subject, actor,
+evidence, request. Entries of registry and ledger have one open body. Absent fields are omitted, sets are sorted, times are microseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from enum import Enum
+from functools import lru_cache
+from typing import Any, Final
+
+from consent_service.codec import read_scope, read_statement, write_scope, write_statement
+from consent_service.domain.acceptance import Actor, Evidence
+from consent_service.domain.canonical import flag, joined, number, parsed, text, unique, whole
+from consent_service.domain.choices import NoticeRef, Scope, Statement
+from consent_service.domain.entries import Entry
+from consent_service.domain.fold import Link
+from consent_service.domain.leaf import LeafClass
+from consent_service.domain.words import ActorType, Kind
+
+Json = Mapping[str, Any]
+Parts = dict[str, str]
+
+_CLASSES: Final[Mapping[str, LeafClass]] = {
+    "REGISTRY": LeafClass.REGISTRY,
+    "LEDGER": LeafClass.LEDGER,
+    "ERASURE": LeafClass.ERASURE,
+}
+_NAMES: Final[Mapping[type, tuple[str, ...]]] = {
+    record: tuple(field.name for field in fields(record)) for record in (Actor, Evidence)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What the log itself says of an entry."""
+
+    index: int
+    epoch: int
+    recorded_us: int
+
+
+def class_of(kind: str) -> LeafClass:
+    """The class of an entry's leaf; a kind that speaks of a person is SUBJECT."""
+    return _CLASSES.get(kind, LeafClass.SUBJECT)
+
+
+def public_body(entry: Entry, seq: int) -> bytes:
+    """The public body of the subject's entry number `seq`."""
+    parts = _common(entry)
+    parts["seq"] = number(seq)
+    if entry.regimes:
+        parts["regimes"] = _texts(entry.regimes)
+    if entry.statement is not None:
+        parts |= _choice(entry.statement)
+    if entry.link is not None:
+        parts["link"] = _open_side(entry.link)
+    return joined(parts).encode()
+
+
+def private_body(entry: Entry) -> bytes:
+    """The private body of a subject's entry."""
+    parts = {"subject": text(entry.subject or "")}
+    if entry.actor is not None:
+        parts["actor"] = _record(entry.actor)
+    if entry.evidence is not None:
+        parts["evidence"] = _record(entry.evidence)
+    if entry.request_id is not None:
+        parts["request_id"] = text(entry.request_id)
+    if entry.link is not None:
+        parts["link"] = _closed_side(entry.link)
+    if entry.sealed:
+        parts["sealed"] = unique(entry.sealed)
+    if entry.note:
+        parts["note"] = _note(entry.note)
+    return joined(parts).encode()
+
+
+def open_body(entry: Entry, document: str | None = None) -> bytes:
+    """The one body of an entry of registry or ledger; a registry's carries its document, so that an export vouches for each notice."""
+    parts = _common(entry)
+    if entry.note:
+        parts["note"] = _note(entry.note)
+    if document is not None:
+        parts["document"] = text(document)
+    return joined(parts).encode()
+
+
+def read_entry(place: Place, pub: bytes, priv: bytes | None = None) -> Entry:
+    """The entry again; without its private body whatever that says is absent. Invalid when a body is not canonical."""
+    said: Json = parsed(pub)
+    private: Json = parsed(priv) if priv is not None else {}
+    kind = Kind(said["kind"])
+    return Entry(
+        index=place.index,
+        epoch=place.epoch,
+        kind=kind,
+        recorded_us=place.recorded_us,
+        event_us=said["event_time"],
+        subject=private.get("subject"),
+        effective=said["effective"],
+        reason=said.get("reason", ""),
+        statement=_read_statement(place, kind, said) if "scope" in said else None,
+        link=_read_link(said["link"], private.get("link", {})) if "link" in said else None,
+        actor=_read_actor(private["actor"]) if "actor" in private else None,
+        evidence=Evidence(**_tuples(private["evidence"])) if "evidence" in private else None,
+        regimes=tuple(said.get("regimes", ())),
+        request_id=private.get("request_id"),
+        note=private.get("note") or said.get("note", {}),
+        sealed=frozenset(private.get("sealed", ())),
+    )
+
+
+def _common(entry: Entry) -> Parts:
+    parts = {
+        "kind": _word(entry.kind.value),
+        "event_time": number(entry.event_us),
+        "effective": flag(entry.effective),
+    }
+    if entry.reason:
+        parts["reason"] = _word(entry.reason)
+    return parts
+
+
+def _choice(statement: Statement) -> Parts:
+    parts = {
+        "scope": _scope(statement.scope),
+        "explicit": flag(statement.explicit),
+        "valid_from": number(statement.from_us),
+    }
+    if statement.to_us is not None:
+        parts["valid_to"] = number(statement.to_us)
+    if statement.notice is not None:
+        parts["notice"] = _notice(statement.notice)
+    return parts
+
+
+@lru_cache(maxsize=4096)
+def _scope(scope: Scope) -> str:
+    return whole(write_scope(scope))
+
+
+@lru_cache(maxsize=1024)
+def _notice(notice: NoticeRef) -> str:
+    return whole(notice._asdict())
+
+
+@lru_cache(maxsize=256)
+def _texts(values: tuple[str, ...]) -> str:
+    """A list whose order the request gave."""
+    return whole(list(values))
+
+
+@lru_cache(maxsize=256)
+def _word(value: str) -> str:
+    return text(value)
+
+
+def _note(note: Mapping[str, str]) -> str:
+    return whole(dict(note))
+
+
+def _open_side(link: Link) -> str:
+    statements = [write_statement(statement) for statement in link.statements]
+    return whole({"side": link.side, "link": link.link, "statements": statements})
+
+
+def _closed_side(link: Link) -> str:
+    sealed = {"sealed": unique(link.sealed)} if link.sealed else {}
+    return joined({"other": text(link.other), "members": unique(link.members), **sealed})
+
+
+def _record(value: Actor | Evidence) -> str:
+    """Whatever texts it holds; one that is empty is absent."""
+    return joined(dict(_shown(value)))
+
+
+def _shown(value: Actor | Evidence) -> Iterator[tuple[str, str]]:
+    for name in _NAMES[type(value)]:
+        held = getattr(value, name)
+        if isinstance(held, Enum):
+            yield name, _word(held.value)
+        elif isinstance(held, tuple):
+            if held:
+                yield name, _texts(held)
+        elif held:
+            yield name, text(held)
+
+
+def _read_statement(place: Place, kind: Kind, said: Json) -> Statement:
+    notice = said.get("notice")
+    return Statement(
+        index=place.index,
+        kind=kind,
+        scope=read_scope(said["scope"]),
+        event_us=said["event_time"],
+        recorded_us=place.recorded_us,
+        from_us=said["valid_from"],
+        to_us=said.get("valid_to"),
+        explicit=said["explicit"],
+        notice=NoticeRef(**notice) if notice else None,
+        effective=said["effective"],
+    )
+
+
+def _read_link(said: Json, private: Json) -> Link:
+    return Link(
+        side=said["side"],
+        other=private.get("other", ""),
+        link=said["link"],
+        members=frozenset(private.get("members", ())),
+        statements=tuple(map(read_statement, said["statements"])),
+        sealed=frozenset(private.get("sealed", ())),
+    )
+
+
+def _read_actor(said: Json) -> Actor:
+    return Actor(**{**said, "type": ActorType(said["type"])})
+
+
+def _tuples(said: Json) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}
