@@ -64,11 +64,11 @@ def _special(service: Service, place: Place, keys: Keys) -> dict[str, str]:
         "identifier_key": str(keys.identifier_key),
         "data_dir": str(place.data),
     }
-    return {name.upper(): value for name, value in known.items() if name in service.settings} | _keys(place)
+    return {name.upper(): value for name, value in known.items() if name in service.settings} | _keys(service, place)
 
 
-def _keys(place: Place) -> dict[str, str]:
-    if not place.keys:
+def _keys(service: Service, place: Place) -> dict[str, str]:
+    if not place.keys or "keys" not in service.settings:
         return {}
     dsns = {"KEYS__DSN": place.keys["key_user"], "KEYS__SHREDDER_DSN": place.keys["key_shredder"]}
     return {**dsns, "KEYS__FOLDER": str(place.data / "keks")}
