@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from google.protobuf.message import Message
 
@@ -17,6 +17,7 @@ from assent.ranking.v1.ranking_service_pb2 import Candidate, PlacementRequest, R
 from assent.signals.v1.signals_service_pb2 import GetActiveSignalsRequest
 from benchmarks.floor.hops import Hop, Prepared
 from catalog.model import Bundle
+from catalog.texts import attributes_named
 
 Messages = tuple[str, str, Message, Message]
 """Service, method, request, response."""
@@ -139,12 +140,13 @@ def _reserve(record: DecisionRecord, _: Bundle) -> Messages:
 
 
 def _render(record: DecisionRecord, bundle: Bundle) -> Messages:
+    named = attributes_named(bundle)
     items = [
         RenderItem(
             item=f"{placed.placement}/{placed.slot}",
             action=placed.action,
             placement=placed.placement,
-            values=_values(record, bundle.action[placed.action].purpose),
+            values=_values(record, bundle.action[placed.action].purpose, named[placed.action]),
         )
         for placed in record.slate
     ]
@@ -154,8 +156,8 @@ def _render(record: DecisionRecord, bundle: Bundle) -> Messages:
     return "content", "Render", asked, record.rendered
 
 
-def _values(record: DecisionRecord, purpose: str) -> list[Attribute]:
-    readable = (field for field in record.view.fields if purpose in field.purposes)
+def _values(record: DecisionRecord, purpose: str, named: Collection[str]) -> list[Attribute]:
+    readable = (field for field in record.view.fields if field.attribute in named and purpose in field.purposes)
     return [Attribute(name=field.attribute, value=field.value) for field in readable]
 
 

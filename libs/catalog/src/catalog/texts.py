@@ -7,13 +7,17 @@ A variable is an attribute's id with dashes for dots: `$view-balance` is `view.b
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from fluent.runtime import FluentResource
 from fluent.syntax import ast
 from fluent.syntax.visitor import Visitor
+
+if TYPE_CHECKING:
+    from catalog.model import Action, Bundle
 
 ALTERNATIVE = "-without"
 VALUE = ""
@@ -75,6 +79,20 @@ class Texts:
             if isinstance(entry, ast.Junk):
                 fault = str(entry.annotations[0].message) if entry.annotations else "not Fluent"
                 yield self.source.count("\n", 0, entry.span.start if entry.span else 0) + 1, fault
+
+
+def attributes_named(bundle: Bundle) -> Mapping[str, frozenset[str]]:
+    """By action the attributes that its texts name, in any locale: no other value changes its words."""
+    locales = [Texts(source).messages for source in bundle.messages.values()]
+    return {action.id: frozenset(_named(action, locales)) for action in bundle.actions}
+
+
+def _named(action: Action, locales: Iterable[Mapping[str, Message]]) -> Iterator[str]:
+    wanted = {treatment.message for treatment in action.treatments}
+    for messages in locales:
+        for message in wanted & messages.keys():
+            for slot in messages[message].slots.values():
+                yield from slot.variables
 
 
 def attribute_of(variable: str) -> str:

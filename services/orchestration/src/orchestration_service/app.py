@@ -7,10 +7,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from assent.orchestration.v1.orchestration_service_pb2_grpc import add_OrchestrationServiceServicer_to_server
-from catalog.digest import bundle_from_json
 from orchestration_service import siblings
 from orchestration_service.deciding import Decider
 from orchestration_service.live import follow_live_signals
+from orchestration_service.pipeline.facts import bundle_with_facts
 from orchestration_service.ports import Ports
 from orchestration_service.rpc import Orchestration, OrchestrationServicer
 from orchestration_service.settings import Settings
@@ -33,7 +33,7 @@ async def build(settings: Settings) -> AsyncIterator[App]:
     async with AsyncExitStack() as opened:
         pool = await opened.enter_async_context(postgres.pool(settings.database))
         bus = await opened.enter_async_context(nats.connect(settings.nats, settings.service))
-        catalog = await opened.enter_async_context(bundles.watch(bus, bundle_from_json))
+        catalog = await opened.enter_async_context(bundles.watch(bus, bundle_with_facts))
         archive, snapshots, watches, clock = PostgresArchive(pool), WatchedSnapshots(bus), Watches(), SystemClock()
         identity = ServiceIdentity.read(settings.service, settings.auth.service_key)
         channel = partial(bus.channel, identity=identity)

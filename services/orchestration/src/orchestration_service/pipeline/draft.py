@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from google.protobuf.message import Message
@@ -95,13 +95,15 @@ class Draft:
         limit = self.bundle.placement[placement.id].max_items
         return min(placement.max_items or limit, limit)
 
-    def values_for(self, purpose: str) -> list[Attribute]:
-        """What the text of an action of this purpose may use: fields and signals that it may read, and the request's own context."""
-        fields = self.view.fields if self.view else ()
-        readable = [f for f in fields if purpose in f.purposes]
-        values = [Attribute(name=f.attribute, value=f.value) for f in readable]
-        values += self._signal_values(purpose)
-        return values + list(self.request.context.attributes)
+    def values_for(self, action_id: str, names: Collection[str]) -> list[Attribute]:
+        """What the words of an action say: of the attributes that they name, those that its purpose may read or the request brings."""
+        if not names:
+            return []
+        purpose = self.bundle.action[action_id].purpose
+        fields = [f for f in (self.view.fields if self.view else ()) if f.attribute in names and purpose in f.purposes]
+        values = [Attribute(name=f.attribute, value=f.value) for f in fields]
+        values += [each for each in self._signal_values(purpose) if each.name in names]
+        return values + [each for each in self.request.context.attributes if each.name in names]
 
     def _signal_values(self, purpose: str) -> list[Attribute]:
         allowed = self.basis.allowed.get(purpose, frozenset()) if self.basis else frozenset()

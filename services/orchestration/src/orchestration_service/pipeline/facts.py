@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from catalog.digest import bundle_from_json
 from catalog.expression import Expression
 from catalog.model import Bundle
+from catalog.texts import attributes_named
 
 MOST: Final = 8
 _KNOWN: Final[dict[int, Facts]] = {}
@@ -15,7 +17,7 @@ _KNOWN: Final[dict[int, Facts]] = {}
 class Facts:
     """Lookups over one bundle."""
 
-    __slots__ = ("audiences", "bundle", "free", "jurisdictions", "placements", "treatments")
+    __slots__ = ("audiences", "bundle", "free", "jurisdictions", "named", "placements", "treatments")
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
@@ -24,6 +26,7 @@ class Facts:
         }
         self.free = frozenset(purpose.id for purpose in bundle.purposes if not purpose.needs_consent)
         self.jurisdictions = sorted({pack.jurisdiction for pack in bundle.active_packs})
+        self.named = attributes_named(bundle)
         self.placements = {action.id: frozenset(action.placements) for action in bundle.actions}
         self.treatments = {
             (action.id, channel): frozenset(known.id for known in action.treatments if channel in known.channels)
@@ -40,3 +43,10 @@ def facts_of(bundle: Bundle) -> Facts:
             _KNOWN.clear()
         found = _KNOWN[id(bundle)] = Facts(bundle)
     return found
+
+
+def bundle_with_facts(document: bytes) -> Bundle:
+    """A bundle whose facts are known before the first decision asks."""
+    bundle = bundle_from_json(document)
+    facts_of(bundle)
+    return bundle

@@ -11,6 +11,7 @@ from orchestration_service.domain.tracking import tracking_token
 from orchestration_service.pipeline import defaults, trust
 from orchestration_service.pipeline.arms import variants_of
 from orchestration_service.pipeline.draft import Draft
+from orchestration_service.pipeline.facts import facts_of
 from orchestration_service.ports import Ports
 
 SHOWN_FOR_MS = 10 * 60 * 1000
@@ -18,9 +19,8 @@ SHOWN_FOR_MS = 10 * 60 * 1000
 
 
 def render_request(draft: Draft, slate: Sequence[Placed]) -> RenderRequest:
-    """The chosen actions with the values that each one's purpose may read."""
-    action = draft.bundle.action
-    values = {purpose: draft.values_for(purpose) for purpose in {action[placed.action].purpose for placed in slate}}
+    """The chosen actions, each with the values that its words name and its purpose may read."""
+    named = facts_of(draft.bundle).named
     return RenderRequest(
         bundle_digest=draft.active.digest,
         locale=draft.request.locale,
@@ -30,7 +30,7 @@ def render_request(draft: Draft, slate: Sequence[Placed]) -> RenderRequest:
                 item=_item(placed),
                 action=placed.action,
                 placement=placed.placement,
-                values=values[action[placed.action].purpose],
+                values=draft.values_for(placed.action, named[placed.action]),
             )
             for placed in slate
         ],

@@ -695,7 +695,7 @@ class RenderItem(_message.Message):
     """The placement."""
     @_builtins.property
     def values(self) -> _containers.RepeatedCompositeFieldContainer[_value_pb2.Attribute]:
-        """Values that its text may use: those that the action's purpose may read."""
+        """Values that its text names, as far as the action's purpose may read them."""
 
     def __init__(
         self,
