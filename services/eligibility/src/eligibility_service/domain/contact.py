@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from catalog.model import Action, Bundle, ContactLimit, ContactPolicy
@@ -92,19 +93,28 @@ def used(bundle: Bundle, contacts: Iterable[Contact], now_ms: int, where: ZoneIn
     """How much of every limit is used; calendar periods are those of `where`."""
     counted = [each for each in contacts if each.outcome in COUNTED]
     for limit in bundle.contact_limits:
-        start, shift = _period(limit, now_ms, where)
-        times = [each.at_ms for each in counted if binds(limit, each.contact_class, each.channel)]
-        inside = [at for at in times if at >= start]
-        first = min(inside, default=start) if limit.per.sliding else start
-        yield Used(limit.id, len(inside), first + shift if inside else 0)
+        yield _used(limit, counted, now_ms, where)
+
+
+def _used(limit: ContactLimit, counted: Iterable[Contact], now_ms: int, where: ZoneInfo) -> Used:
+    start, shift = _period(limit, now_ms, where)
+    times = [each.at_ms for each in counted if binds(limit, each.contact_class, each.channel)]
+    inside = [at for at in times if at >= start]
+    first = min(inside, default=start) if limit.per.sliding else start
+    return Used(limit.id, len(inside), first + shift if inside else 0)
 
 
 def _period(limit: ContactLimit, now_ms: int, where: ZoneInfo) -> tuple[int, int]:
     """The first millisecond that counts, and how long one that happens then does."""
     if limit.per.sliding:
         return now_ms - limit.per.sliding + 1, limit.per.sliding
-    today = local_time.local(now_ms, where).date()
-    start, following = _calendar(limit.per.calendar or "day", today)
+    return _calendar_period(limit.per.calendar or "day", local_time.local(now_ms, where).date(), where)
+
+
+@lru_cache(64)
+def _calendar_period(period: str, today: date, where: ZoneInfo) -> tuple[int, int]:
+    """Asked by every decision of a day."""
+    start, following = _calendar(period, today)
     begun = local_time.midnight(start, where)
     return begun, local_time.midnight(following, where) - begun
 
@@ -140,16 +150,14 @@ def _last_shown(contacts: Sequence[Contact]) -> Mapping[str, int]:
 
 def refusal(bundle: Bundle, contacts: Sequence[Contact], asked: Contact, now_ms: int) -> str | None:
     """The first policy or limit that leaves no place for the contact."""
-    action, policies = bundle.action[asked.action], {policy.id: policy for policy in bundle.contact_policies}
-    own = keys(asked.action, asked.group, asked.issue)
-    for pause in pauses(bundle, contacts, now_ms):
-        meant = pause.key == own[pause.scope] and pause.channel in {"", asked.channel}
-        if meant and governs(policies[pause.policy], action, asked.channel):
-            return pause.policy
-    limits = {limit.id: limit for limit in bundle.contact_limits}
-    for count in used(bundle, contacts, now_ms, ZoneInfo(bundle.bank.time_zone)):
-        limit = limits[count.limit]
-        if binds(limit, asked.contact_class, asked.channel) and count.used >= limit.max:
+    action, own = bundle.action[asked.action], keys(asked.action, asked.group, asked.issue)
+    for policy in bundle.contact_policies:
+        times = _times(policy, contacts).get((own[policy.level], asked.channel if policy.channels else ""))
+        if times and governs(policy, action, asked.channel) and paused_until(sorted(times), policy, now_ms) is not None:
+            return policy.id
+    counted, where = [each for each in contacts if each.outcome in COUNTED], ZoneInfo(bundle.bank.time_zone)
+    for limit in bundle.contact_limits:
+        if binds(limit, asked.contact_class, asked.channel) and _used(limit, counted, now_ms, where).used >= limit.max:
             return limit.id
     return None
 
