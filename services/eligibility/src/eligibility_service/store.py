@@ -71,9 +71,8 @@ class PostgresContacts:
 
     async def add(self, outcome: Outcome) -> bool:
         """Remember an outcome, once."""
-        contact = outcome.contact
         async with transaction(self._pool) as tx:
-            if not await _alone(tx, [outcome.subject_id]):
+            if await sql.grow(tx, subject_id=outcome.subject_id, outcome_id=outcome.outcome_id) is None:
                 return False
             added = await sql.add_outcome(
                 tx,
@@ -81,15 +80,10 @@ class PostgresContacts:
                 replaces=outcome.replaces or None,
                 decision_id=outcome.decision_id,
                 subject_id=outcome.subject_id,
-                outcome=contact.outcome,
-                **_columns(contact),
+                outcome=outcome.contact.outcome,
+                **_columns(outcome.contact),
             )
-            if not _count(added):
-                return False
-            if contact.outcome == "impression":
-                await sql.commit_reservation(tx, decision_id=outcome.decision_id, action=contact.action)
-            await sql.changed(tx, subject_ids=[outcome.subject_id])
-            return True
+            return bool(added)
 
     async def reserve(
         self,
@@ -128,7 +122,7 @@ class PostgresContacts:
                 (await _look(tx, view)).contacts,
                 [wish for wish in asking.wishes if wish.item not in held],
             )
-            taken = [await _take(tx, asking, subjects[0], wish) for wish in granted]
+            taken = [await _take(tx, asking, subjects, wish) for wish in granted]
             if taken:
                 await sql.changed(tx, subject_ids=subjects)
         return Answer((*held.values(), *taken), tuple(refused))
@@ -236,22 +230,28 @@ async def _held(tx: Connection, view: View, asking: Asking) -> dict[str, Reserva
         contact = wanted[row["item"]]
         same = (contact.action, contact.channel) == (row["action"], row["channel"])
         if not same or row["subject_id"] not in view.subject_ids:
-            raise AlreadyExists("This item was reserved for something else.", reason="ITEM_REUSED", field="items")
+            raise _reused()
         if row["state"] == "committed" or (row["state"] == "live" and row["expires_ms"] > view.now_ms):
             held[row["item"]] = Reservation(str(row["reservation_id"]), row["item"], contact, row["expires_ms"])
     return held
 
 
-async def _take(tx: Connection, asking: Asking, subject_id: str, wish: Wish) -> Reservation:
+async def _take(tx: Connection, asking: Asking, subjects: Sequence[str], wish: Wish) -> Reservation:
     reservation_id = await sql.take(
         tx,
         decision_id=asking.decision_id,
         item=wish.item,
-        subject_id=subject_id,
+        subject_ids=subjects,
         expires_ms=asking.until_ms,
         **_columns(wish.contact),
     )
+    if reservation_id is None:
+        raise _reused()
     return Reservation(str(reservation_id), wish.item, wish.contact, asking.until_ms)
+
+
+def _reused() -> AlreadyExists:
+    return AlreadyExists("This item was reserved for something else.", reason="ITEM_REUSED", field="items")
 
 
 _: type[Contacts] = PostgresContacts

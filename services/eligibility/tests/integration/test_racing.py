@@ -61,8 +61,9 @@ async def done(contacts, step, prefix):
             return await contacts.release(decision, list(step.items))
         if step.what == "forget":
             return await contacts.forget(who[0])
-        outcome = f"{prefix}-{step.decision}-{step.what}"
-        return await contacts.add(Outcome(outcome, "", decision, who[0], a_contact(step, step.what)))
+        outcome = f"{prefix}-{step.decision}-{step.what}-{len(step.items)}"
+        shown_to = f"{prefix}-{'a' if step.decision == 'd' else 'b'}"  # outcomes of one decision come from one subject
+        return await contacts.add(Outcome(outcome, "", decision, shown_to, a_contact(step, step.what)))
     except AssentError as error:
         return error.code
 

@@ -54,20 +54,30 @@ FROM unnest(
 WHERE (SELECT count(*) FROM unchanged) = cardinality(:subject_ids::text [])
 RETURNING item, reservation_id;
 
--- name: add_outcome(outcome_id, replaces, decision_id, subject_id, action, grp, issue, channel, class_, outcome, at_ms)!
--- Remember an outcome; a repeat changes nothing.
-INSERT INTO contact_event (outcome_id, replaces, decision_id, subject_id, action, grp, issue, channel, class, outcome, at_ms)
-VALUES (:outcome_id, :replaces, :decision_id, :subject_id, :action, :grp, :issue, :channel, :class_, :outcome, :at_ms)
-ON CONFLICT DO NOTHING;
+-- name: grow(subject_id, outcome_id)$
+-- Lock the subject's row, have one, and count the change that follows; nothing when the outcome is known or the subject forgotten.
+INSERT INTO contact_subject (subject_id, version)
+SELECT :subject_id, 1
+WHERE NOT EXISTS (SELECT 1 FROM contact_event AS e WHERE e.outcome_id = :outcome_id)
+ON CONFLICT (subject_id) DO UPDATE SET version = contact_subject.version + 1 WHERE NOT contact_subject.forgotten
+RETURNING version;
 
--- name: commit_reservation(decision_id, action)!
--- The treatment was shown: the outcome counts from now on, and one reservation of it no longer does.
-UPDATE reservation SET state = 'committed'
-WHERE reservation_id = (
-    SELECT r.reservation_id FROM reservation AS r
-    WHERE r.decision_id = :decision_id AND r.action = :action AND r.state <> 'committed'
-    ORDER BY r.state = 'live' DESC, r.item LIMIT 1
-);
+-- name: add_outcome(outcome_id, replaces, decision_id, subject_id, action, grp, issue, channel, class_, outcome, at_ms)$
+-- Remember an outcome; a repeat changes nothing. After an impression the outcome counts, and one reservation of it no longer does.
+WITH added AS (
+    INSERT INTO contact_event (outcome_id, replaces, decision_id, subject_id, action, grp, issue, channel, class, outcome, at_ms)
+    VALUES (:outcome_id, :replaces, :decision_id, :subject_id, :action, :grp, :issue, :channel, :class_, :outcome, :at_ms)
+    ON CONFLICT DO NOTHING
+    RETURNING outcome
+), committed AS (
+    UPDATE reservation SET state = 'committed'
+    WHERE reservation_id = (
+        SELECT r.reservation_id FROM reservation AS r
+        WHERE r.decision_id = :decision_id AND r.action = :action AND r.state <> 'committed'
+        ORDER BY r.state = 'live' DESC, r.item LIMIT 1
+    ) AND EXISTS (SELECT 1 FROM added WHERE added.outcome = 'impression')
+)
+SELECT count(*) > 0 FROM added;
 
 -- name: reservations(decision_id, items)
 -- Places that a decision has, or had.
@@ -75,11 +85,13 @@ SELECT reservation_id, item, subject_id, action, channel, state, expires_ms
 FROM reservation
 WHERE decision_id = :decision_id AND item = ANY (:items::text []);
 
--- name: take(decision_id, item, subject_id, action, grp, issue, channel, class_, at_ms, expires_ms)$
--- Hold a place; one that was released or has expired is taken anew.
+-- name: take(decision_id, item, subject_ids, action, grp, issue, channel, class_, at_ms, expires_ms)$
+-- Hold a place for the first subject; one of these subjects that was released or has expired is taken anew. Nothing when somebody else has it.
 INSERT INTO reservation (decision_id, item, subject_id, action, grp, issue, channel, class, at_ms, expires_ms)
-VALUES (:decision_id, :item, :subject_id, :action, :grp, :issue, :channel, :class_, :at_ms, :expires_ms)
+VALUES (:decision_id, :item, (:subject_ids::text [])[1], :action, :grp, :issue, :channel, :class_, :at_ms, :expires_ms)
 ON CONFLICT (decision_id, item) DO UPDATE SET state = 'live', at_ms = excluded.at_ms, expires_ms = excluded.expires_ms
+WHERE reservation.subject_id = ANY (:subject_ids::text []) AND reservation.action = excluded.action
+    AND reservation.channel = excluded.channel
 RETURNING reservation_id;
 
 -- name: release(decision_id, items)
