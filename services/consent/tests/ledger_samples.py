@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -119,7 +119,7 @@ class Sample:
         leaf = c.erasure_leaf(person.key, self.stamp(), os.urandom(16), body=body, previous=person.last)
         person.indices.append(self.size)
         for index in person.indices[:-1]:
-            self.entries[index] = replace(self.entries[index], pub=None, salt_pub=None)
+            self.entries[index] = self.entries[index]._replace(pub=None, salt_pub=None)
         self.entries.append(EntryLine(self.size, leaf, body))
 
     def range(self, size=None):

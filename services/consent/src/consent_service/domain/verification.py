@@ -7,18 +7,16 @@ blocks. Codes say what does not hold, texts where.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from consent_service.domain.bodies import class_of
-from consent_service.domain.canonical import parsed
 from consent_service.domain.commitments import FIRST, link_to, open_commitment, public_commitment
 from consent_service.domain.export import ChainLine, EntryLine, NoticeLine
 from consent_service.domain.leaf import Leaf, LeafClass, parse
+from consent_service.domain.shapes import NoticeKey, said
 from servicekit.errors import Invalid
 from tlog import Checkpoint, CompactRange, leaf_hashes, root_of
 
@@ -26,11 +24,7 @@ BLOCK_BITS: Final = 12
 BLOCK: Final = 1 << BLOCK_BITS
 """Leaves in a full block."""
 TILE_BITS: Final = 8
-SHOWN: Final = frozenset({"GRANT", "NOTICE_SERVED"})
-"""The kinds that are taken only with the words that were shown, so that their bodies vouch for these."""
 _SUBJECT: Final = int(LeafClass.SUBJECT)
-
-NoticeKey = tuple[str, int, str]
 
 
 class Refused(Exception):
@@ -164,45 +158,19 @@ class _Told:
 
     def _said(self, index: int, leaf: Leaf, pub: bytes) -> None:
         try:
-            body = parsed(pub)
-            if class_of(body["kind"]) != leaf.of:
-                raise Refused("BODY", f"the body of entry {index} is of another class than its leaf")
-            for key, digest in _notices(body):
-                self.vouched.setdefault(key, set()).add(digest)
-        except (Invalid, KeyError, TypeError, ValueError):
+            of, notices = said(pub)
+        except Invalid:
             raise Refused("BODY", f"the body of entry {index} is malformed") from None
+        if of != leaf.of:
+            raise Refused("BODY", f"the body of entry {index} is of another class than its leaf")
+        for key, digest in notices:
+            self.vouched.setdefault(key, set()).add(digest)
 
 
 def _commitment(index: int, leaf: Leaf, pub: bytes, salt: bytes | None) -> bytes:
     if (salt is not None) is not (leaf.of == _SUBJECT):
         raise Refused("BODY", f"the salt of entry {index} does not go with its class")
     return open_commitment(pub) if salt is None else public_commitment(salt, pub)
-
-
-def _notices(body: Mapping[str, Any]) -> Iterable[tuple[NoticeKey, str]]:
-    """The notices that a body names with a hash: the one shown, or those of a registry's document."""
-    notice = body.get("notice") if body["kind"] in SHOWN else None
-    if notice is not None:
-        yield (notice["id"], notice["version"], notice["locale"]), notice["sha256"]
-    document = body.get("document")
-    if document is not None:
-        if body["note"]["digest"] != f"sha256:{sha256(document.encode()).hexdigest()}":
-            raise ValueError
-        for each in _document_notices(document):
-            yield (each["id"], each["version"], each["locale"]), each["sha256"]
-
-
-def _document_notices(document: str) -> Sequence[Mapping[str, Any]]:
-    """A document's bytes are its own, so it need not be canonical; but it says each thing once."""
-    found: Sequence[Mapping[str, Any]] = json.loads(document, object_pairs_hook=_once).get("notices", ())
-    return found
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        raise ValueError
-    return fields
 
 
 class Assembly:
