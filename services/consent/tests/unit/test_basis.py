@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from consent_fakes import CATEGORIES, CHANNELS, DAY, KEY, LEDGER, NOW, VKEY, a_registry, ref, scope
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from consent_service.domain.choices import Key, Scope, Statement
 from consent_service.domain.fold import choose, unknown
 from consent_service.domain.verdicts import applicable, verdict
 from consent_service.domain.words import CATEGORIES as ALL_CATEGORIES
-from consent_service.domain.words import Kind, Reason
+from consent_service.domain.words import SUBTREE, Kind, Reason, Status
 from consent_service.registries import Registries
 from servicekit import basis as kit
 
@@ -33,7 +34,7 @@ denials = st.builds(
 )
 kinds = st.one_of(
     st.tuples(st.sampled_from([Kind.GRANT, Kind.NOTICE_SERVED]), grants),
-    st.tuples(st.sampled_from([Kind.REFUSE, Kind.WITHDRAW]), denials),
+    st.tuples(st.sampled_from(sorted(SUBTREE)), denials),
 )
 
 
@@ -160,6 +161,17 @@ def test_a_body_has_the_fields_of_section_4_and_nothing_else():
             {"purpose": "unheard_of", "category": "*", "reason": "UNKNOWN_PURPOSE"},
         ],
     }
+
+
+@pytest.mark.parametrize("status", [Status.SEALED, Status.ERASED])
+def test_a_closed_subject_is_allowed_nothing(status):
+    plan = basis.plan(REGISTRY, applicable(REGISTRY), "mobile", ())
+
+    found = basis.closed(plan, status)
+
+    assert found.allowed == []
+    assert {denial["reason"] for denial in found.denied} == {f"SUBJECT_{status.value}"}
+    assert [denial["purpose"] for denial in found.denied] == list(REGISTRY.purpose_ids)
 
 
 def test_a_purpose_that_is_denied_for_one_reason_is_one_entry():

@@ -8,7 +8,7 @@ import pytest
 from consent_fakes import a_document, a_notice, a_registry
 
 from consent_service.domain import document
-from consent_service.domain.publishing import refuse_change
+from consent_service.domain.publishing import refuse_change, refuse_personal
 from servicekit.errors import FailedPrecondition, Invalid
 
 
@@ -108,3 +108,64 @@ def test_a_successor_may_add_purposes_notices_and_regimes_to_a_purpose():
     more = [a_notice("de"), a_notice("en"), a_notice("en", version=2)]
 
     refuse_change(a_registry(), a_registry(notices=more, purposes=changed("advice", retired=True)))
+
+
+PERSONAL = {
+    "a telephone number": "call_4915112345678",
+    "a customer number": "customer_00482913",
+    "a random id": "offers_9f86d081884c7d65",
+    "a name at a host": "anna@example.org",
+}
+
+
+@pytest.mark.parametrize("personal", PERSONAL.values(), ids=PERSONAL)
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda made, text: made["purposes"].append({**made["purposes"][0], "id": text}),
+        lambda made, text: made["notices"][0].update(id=text),
+        lambda made, text: made["channels"].append(text),
+        lambda made, text: made["recipients"].append(text),
+        lambda made, text: made["regimes"][0].update(signals={text: ["sale"]}),
+        lambda made, text: made["regimes"][0].update(signals={"gpc": [text]}),
+        lambda made, text: made["purposes"][0].update(controller=f"The bank, {text}"),
+    ],
+    ids=["purpose", "notice", "channel", "recipient", "signal", "tag", "text"],
+)
+def test_what_singles_out_a_person_is_not_published(change, personal):
+    made = copy.deepcopy(a_document())
+    change(made, personal)
+
+    with pytest.raises(Invalid) as caught:
+        refuse_personal(made)
+
+    assert caught.value.code == "PERSON_SINGLED_OUT"
+    assert personal not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://bank.example/notice",
+        "https://bank.example/notice?c=4",
+        "https://anna@bank.example/notice",
+        "https://bank.example/notice#anna",
+        "https://bank.example/customers/4915112345678",
+        "javascript:alert(1)",
+        "https://[broken",
+        "notice",
+    ],
+)
+def test_an_address_that_differs_by_person_is_not_published(url):
+    with pytest.raises(Invalid):
+        refuse_personal(a_document(notices=[a_notice("de", url=url)]))
+
+
+def test_public_addresses_and_versions_are_published():
+    made = a_document(
+        notices=[a_notice("de", url="https://bank.example/notices/choices/v2_2026")],
+        purposes=changed("offers", dpv_iri="https://w3id.org/dpv#ServicePersonalisation", retention="24 months"),
+    )
+
+    refuse_personal(made)
+    assert a_registry(**made).purpose("offers") is not None

@@ -17,7 +17,7 @@ from consent_service.domain.choices import Key, Scope, Statement, below
 from consent_service.domain.entries import Head
 from consent_service.domain.fold import choose, unknown
 from consent_service.domain.verdicts import verdict
-from consent_service.domain.words import Kind, Reason, State
+from consent_service.domain.words import LIFTS, OBJECTIONS, REFUSALS, Kind, Reason, State, Status
 from servicekit.errors import Exhausted
 
 PURPOSES = ("offers", "offers.credit", "advice")
@@ -45,14 +45,31 @@ def statement(index: int, kind: Kind, scope: Scope, event_us: int, now_us: int, 
     return Statement(index=index, kind=kind, scope=scope, event_us=event_us, recorded_us=now_us, **changed)
 
 
+OBJECTED = {Kind.RESTRICT: Reason.RESTRICTED, Kind.OBJECT: Reason.OBJECTED, Kind.OPT_OUT: Reason.OPTED_OUT}
+
+
 @dataclass
 class Told:
     """What a plain dictionary keeps for one key: everything."""
 
     grants: list[Statement] = field(default_factory=list)
     denials: list[Statement] = field(default_factory=list)
+    objections: list[tuple[Kind, int]] = field(default_factory=list)
+
+    def object(self, kind: Kind, event_us: int) -> None:
+        self.objections.append((kind, event_us))
+
+    def lift(self, kind: Kind, event_us: int) -> None:
+        self.objections = [o for o in self.objections if o[0] is not kind or o[1] >= event_us]
+
+    def objected(self) -> Reason | None:
+        kinds = {kind for kind, _ in self.objections}
+        return next((reason for kind, reason in OBJECTED.items() if kind in kinds), None)
 
     def state(self, at_us: int, void: bool) -> tuple[State, Reason]:
+        objected = self.objected()
+        if objected is not None:
+            return State.OBJECTED, objected
         last = self.grants[-1] if self.grants else None
         is_void = last is not None and void and last.notice.locale == "de"
         lifts = last is not None and not is_void and last.from_us <= at_us
@@ -68,6 +85,9 @@ class Told:
         if last.to_us is not None and at_us >= last.to_us:
             return State.EXPIRED, Reason.EXPIRED
         return State.GRANTED, Reason.GRANTED
+
+
+DENIED = frozenset({Reason.WITHDRAWN, Reason.REFUSED, *OBJECTED.values()})
 
 
 class LedgerAgreesWithADictionary(RuleBasedStateMachine):
@@ -112,6 +132,18 @@ class LedgerAgreesWithADictionary(RuleBasedStateMachine):
                 self.told[key].denials.append(made)
         self.append(made)
 
+    @rule(scope=denials, back=moments, kind=st.sampled_from(sorted(OBJECTIONS)))
+    def object(self, scope, back, kind):
+        for key in filter(scope.denies, KEYS):
+            self.told[key].object(kind, self.now + back)
+        self.append(statement(self.index, kind, scope, self.now + back, self.now))
+
+    @rule(scope=denials, back=moments, kind=st.sampled_from(sorted(LIFTS)))
+    def lift(self, scope, back, kind):
+        for key in filter(scope.denies, KEYS):
+            self.told[key].lift(LIFTS[kind], self.now + back)
+        self.append(statement(self.index, kind, scope, self.now + back, self.now))
+
     @rule(us=st.integers(1, 3))
     def time_passes(self, us):
         self.now += us
@@ -122,7 +154,7 @@ class LedgerAgreesWithADictionary(RuleBasedStateMachine):
             for key in KEYS:
                 found = verdict(registry, self.state.statements, key, regimes=("gdpr",), at_us=self.now)
                 state, reason = self.told[key].state(self.now, void)
-                if key.purpose == "advice" and reason not in (Reason.WITHDRAWN, Reason.REFUSED):
+                if key.purpose == "advice" and reason not in DENIED:
                     reason = Reason.NOT_OBJECTED
                 assert (found.state, found.reason) == (state, reason), key
 
@@ -137,7 +169,8 @@ TestLedgerAgreesWithADictionary.settings = settings(max_examples=150, stateful_s
 
 acts = st.lists(
     st.one_of(
-        st.tuples(st.just(Kind.GRANT), grants), st.tuples(st.sampled_from([Kind.REFUSE, Kind.WITHDRAW]), denials)
+        st.tuples(st.just(Kind.GRANT), grants),
+        st.tuples(st.sampled_from(sorted(REFUSALS | OBJECTIONS | set(LIFTS))), denials),
     ),
     max_size=6,
 )
@@ -181,6 +214,10 @@ class World:
     def unlink(self, survivor, absorbed) -> None:
         self.write(entries.unlink(self.head, survivor, self.lineage(absorbed), now_us=self.now, evidence_ref=""))
 
+    def seal(self, kind, *subjects) -> None:
+        states = [self.lineage(subject)[0] for subject in subjects]
+        self.write(entries.seal(self.head, states, kind, now_us=self.now, case="case-1"))
+
     def reasons(self, subject):
         root = self.lineage(subject)[-1]
         at = NOW + DAY
@@ -194,7 +231,7 @@ class World:
         }
 
     def denied(self, subject):
-        return {key for key, reason in self.reasons(subject).items() if reason in (Reason.WITHDRAWN, Reason.REFUSED)}
+        return {key for key, reason in self.reasons(subject).items() if reason in DENIED}
 
 
 @given(acts, acts)
@@ -226,6 +263,17 @@ def test_a_link_that_is_undone_leaves_both_sides_as_they_were(mine, theirs, othe
     assert {subject: world.reasons(subject) for subject in before} == before
 
 
+def denied_by(acts, key) -> bool:
+    """Whether these acts alone deny the key: a refusal does whatever follows, an objection until it is lifted."""
+    told = Told()
+    for number, (kind, scope) in enumerate(acts):
+        if kind is not Kind.GRANT and scope.denies(key):
+            if kind in REFUSALS:
+                return True
+            told.lift(LIFTS[kind], number) if kind in LIFTS else told.object(kind, number)
+    return told.objected() is not None
+
+
 @given(acts, acts, acts)
 def test_denials_made_while_linked_stay_with_both_sides_and_grants_with_the_survivor(mine, theirs, meanwhile):
     world = World()
@@ -237,8 +285,7 @@ def test_denials_made_while_linked_stay_with_both_sides_and_grants_with_the_surv
 
     world.unlink("survivor", "absorbed")
 
-    reached = {key for kind, scope in meanwhile if kind is not Kind.GRANT for key in KEYS if scope.denies(key)}
-    assert world.allowed("absorbed") == before - reached
+    assert world.allowed("absorbed") == {key for key in before if not denied_by(meanwhile, key)}
 
 
 @given(acts, acts, acts)
@@ -282,3 +329,58 @@ def test_a_flood_of_grants_is_refused_and_a_denial_never():
     with pytest.raises(Exhausted):
         entries.record(head, state, [more], actor=Actor())
     assert entries.record(head, state, [denial], actor=Actor()).entries[0].effective
+
+
+def test_an_objection_made_while_linked_is_copied_as_far_as_it_stands():
+    world = World()
+    world.link("survivor", "absorbed")
+    web = frozenset({"web"})
+    world.act("absorbed", [(Kind.OBJECT, Scope("*")), (Kind.LIFT_OBJECT, Scope("advice", web))])
+
+    world.unlink("survivor", "absorbed")
+
+    for subject in ("survivor", "absorbed"):
+        objected = {key for key, reason in world.reasons(subject).items() if reason is Reason.OBJECTED}
+        assert objected == {key for key in KEYS if (key.purpose, key.channel) != ("advice", "web")}
+
+
+def test_a_lifting_made_while_linked_stays_with_the_survivor():
+    world = World()
+    world.act("absorbed", [(Kind.RESTRICT, Scope("*"))])
+    world.link("survivor", "absorbed")
+    world.act("survivor", [(Kind.LIFT_RESTRICT, Scope("*"))])
+    assert set(world.reasons("survivor").values()) == {Reason.NO_RECORD, Reason.NOT_OBJECTED}
+
+    world.unlink("survivor", "absorbed")
+
+    assert set(world.reasons("absorbed").values()) == {Reason.RESTRICTED}
+    assert set(world.reasons("survivor").values()) == {Reason.NO_RECORD, Reason.NOT_OBJECTED}
+
+
+def test_a_survivor_is_sealed_as_long_as_anybody_it_absorbed_is():
+    world = World()
+    world.seal(Kind.SEALED, "absorbed")
+
+    world.link("survivor", "absorbed")
+    world.link("top", "survivor")
+    assert [world.lineage(s)[0].status for s in ("absorbed", "survivor", "top")] == [Status.SEALED] * 3
+    world.unlink("survivor", "absorbed")
+
+    assert [world.lineage(s)[0].status for s in ("absorbed", "survivor", "top")] == [
+        Status.SEALED,
+        Status.LIVE,
+        Status.LIVE,
+    ]
+
+
+def test_sealing_covers_every_member_and_outlasts_their_separation():
+    world = World()
+    world.link("survivor", "absorbed")
+    world.seal(Kind.SEALED, "survivor", "absorbed")
+    world.unlink("survivor", "absorbed")
+    assert [world.lineage(s)[-1].status for s in ("survivor", "absorbed")] == [Status.SEALED] * 2
+
+    world.link("survivor", "absorbed")
+    world.seal(Kind.UNSEALED, "survivor", "absorbed")
+
+    assert [world.lineage(s)[0].status for s in ("survivor", "absorbed")] == [Status.LIVE] * 2
