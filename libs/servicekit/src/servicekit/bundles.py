@@ -15,7 +15,7 @@ import logging
 import re
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Generic, NoReturn, TypeVar
 
@@ -26,6 +26,7 @@ from nats.js.kv import KeyValue
 from servicekit.cancelling import ended
 from servicekit.errors import AssentError, FailedPrecondition, Unavailable
 from servicekit.nats import Bus
+from servicekit.rpc import headers
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +34,9 @@ BUCKET = "BUNDLES"
 ACTIVE = "active"
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 EVERY_S = 0.25
+ANSWERED_WITHIN_S = 5.0
+_NEWEST = f"$JS.API.DIRECT.GET.KV_{BUCKET}.$KV.{BUCKET}.{ACTIVE}".encode()
+"""The newest value of a key, asked of the stream under its bucket: one message there and one back, nothing to parse while it is the same."""
 KEPT = 8
 """Bundles kept in memory: the active one and those that replay asked for last."""
 
@@ -67,9 +71,11 @@ def key_of(digest: str) -> str:
 class Bundles(Generic[T]):
     """Gives the active bundle without waiting, and any stored one by digest."""
 
-    def __init__(self, bucket: KeyValue, parse: Callable[[bytes], T]) -> None:
+    def __init__(self, bus: Bus, bucket: KeyValue, parse: Callable[[bytes], T]) -> None:
+        self._bus = bus
         self._bucket = bucket
         self._parse = parse
+        self._named = b""
         self._active: Active[T] | None = None
         self._loaded: OrderedDict[str, T] = OrderedDict()
         self._changed = asyncio.Condition()
@@ -108,9 +114,10 @@ class Bundles(Generic[T]):
             await asyncio.sleep(EVERY_S)
 
     async def _read_active(self) -> None:
-        with suppress(KeyNotFoundError):
-            entry = await self._bucket.get(ACTIVE)
-            await self._swap(json.loads(entry.value or b"{}"))
+        head, named = await self._bus.replies.ask(_NEWEST, headers.write_plain(), b"", ANSWERED_WITHIN_S)
+        if b"Nats-Sequence" in headers.read(head) and named != self._named:
+            await self._swap(json.loads(named))
+            self._named = named
 
     async def _swap(self, named: dict[str, object]) -> None:
         revision = int(str(named["revision"]))
@@ -149,7 +156,7 @@ class Bundles(Generic[T]):
 @asynccontextmanager
 async def watch(bus: Bus, parse: Callable[[bytes], T]) -> AsyncIterator[Bundles[T]]:
     """Follow the active bundle until the context ends."""
-    bundles = Bundles(await bus.kv(BUCKET), parse)
+    bundles = Bundles(bus, await bus.kv(BUCKET), parse)
     following = asyncio.create_task(bundles.follow(), name="bundles")
     try:
         yield bundles
