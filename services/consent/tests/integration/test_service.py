@@ -254,3 +254,72 @@ async def test_a_registry_that_takes_something_back_is_refused(sibling, registry
     assert caught.value.code == "PURPOSE_REMOVED"
     assert (shown.digest, shown.notice.bytes) == (registry.digest, WORDS_DE)
     assert ref("de").sha256 == hashlib.sha256(shown.notice.bytes).hexdigest()
+
+
+async def test_a_grant_an_objection_and_its_lifting_over_grpc(outside, registry):
+    subject = a_subject()
+    common = {"subject_id": subject, "actor": types_pb2.Actor(type=types_pb2.ACTOR_TYPE_CUSTOMER)}
+    evidence = types_pb2.Evidence(method="toggle")
+    key = types_pb2.Key(purpose="offers", channel="mobile", category=TRANSACTION)
+
+    async def verdict():
+        [found] = (await outside("CheckConsent", pb.CheckConsentRequest(subject_id=subject, keys=[key]))).verdicts
+        return found
+
+    granted = await outside(
+        "GrantConsent",
+        pb.GrantConsentRequest(
+            request_id=a_request_id(),
+            scopes=[a_scope(), a_scope(channels=["web"])],
+            notice=a_choice().notice,
+            **common,
+        ),
+    )
+    objection = {"kind": types_pb2.CHOICE_KIND_OBJECT, "purposes": pb.PurposeList(ids=["offers"]), **common}
+    objected = await outside(
+        "RecordObjection", pb.RecordObjectionRequest(request_id=a_request_id(), on=True, **objection)
+    )
+    denied = await verdict()
+    await outside(
+        "RecordObjection",
+        pb.RecordObjectionRequest(request_id=a_request_id(), on=False, evidence=evidence, **objection),
+    )
+
+    assert granted.result.reached == types_pb2.WAIT_FOR_COMMITTED
+    assert not granted.result.HasField("receipt")
+    assert [entry.kind for entry in granted.result.entries] == [types_pb2.CHOICE_KIND_GRANT] * 2
+    assert list(objected.denied) == ["offers", "offers.credit"]
+    assert (denied.allowed, denied.state, denied.reason) == (False, types_pb2.CONSENT_STATE_OBJECTED, "OBJECTED")
+    assert denied.support == objected.result.position.index
+    assert (await verdict()).reason == "GRANTED"
+
+
+async def test_a_signal_over_grpc_says_what_to_show(outside, registry):
+    request = pb.RecordOptOutSignalRequest(request_id=a_request_id(), subject_id=a_subject(), signal="GPC", on=True)
+
+    answered = await outside("RecordOptOutSignal", request)
+
+    assert answered.display_status == types_pb2.DISPLAY_STATUS_NOT_APPLICABLE
+    assert not answered.result.entries
+
+
+async def test_who_acted_is_shown_only_to_whom_may_see_evidence(running, tokens, outside, registry):
+    actor = types_pb2.Actor(type=types_pb2.ACTOR_TYPE_AGENT, id="agent-7")
+    request = a_choice(actor=actor, evidence=types_pb2.Evidence(method="toggle", session_ref="session-1"))
+    await outside("RecordChoice", request)
+    asked = pb.ListConsentEventsRequest(subject_id=request.subject_id)
+    more = pb.ListConsentEventsRequest(subject_id=request.subject_id, with_evidence=True)
+
+    listed = await outside("ListConsentEvents", asked)
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await outside("ListConsentEvents", more)
+    metadata = (("authorization", f"Bearer {tokens('consent.audit', 'consent.evidence')}"),)
+    async with grpc.aio.insecure_channel(running) as channel:
+        opened = await stubs.ConsentServiceStub(channel).ListConsentEvents(more, metadata=metadata)
+
+    assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
+    [event], [whole] = listed.events, opened.events
+    assert (event.kind, event.statement.scope.purpose) == (types_pb2.CHOICE_KIND_GRANT, "offers")
+    assert (event.actor.id, event.HasField("evidence")) == ("", False)
+    assert "agent-7" not in str(listed)
+    assert (whole.actor.id, whole.evidence.session_ref) == ("agent-7", "session-1")

@@ -14,7 +14,9 @@ from consent_fakes import (
     WORDS,
     a_document,
     a_notice,
+    a_regime,
     a_request,
+    acts,
     grant,
     ref,
     refuse,
@@ -22,8 +24,12 @@ from consent_fakes import (
     served,
 )
 
-from consent_service.domain.choices import Key, Scope
+from consent_service.domain import entries
+from consent_service.domain.acceptance import Evidence
+from consent_service.domain.choices import Key, NoticeRef, Scope
 from consent_service.domain.position import Position
+from consent_service.domain.words import Kind
+from consent_service.ports import Commit, Result
 from servicekit import basis as kit
 from servicekit.basis import canonical
 from servicekit.errors import AlreadyExists, FailedPrecondition, Invalid, NotFound
@@ -327,3 +333,237 @@ async def test_a_grant_uses_the_registry_in_force_when_it_is_recorded(bench):
 
     assert caught.value.code == "NOTICE_NOT_OPEN"
     assert scope().purpose == "offers"
+
+
+async def test_an_objection_stands_until_it_is_lifted(bench):
+    subject = a_subject()
+    await bench.choose(subject, grant())
+
+    objected = await bench.object(subject, acts(Kind.OBJECT, "offers"))
+    assert objected.denied == ("offers", "offers.credit")
+    assert await bench.reason(subject) == "OBJECTED"
+    bench.clock.advance(1)
+    await bench.choose(subject, grant())
+    assert await bench.reason(subject) == "OBJECTED"
+
+    late = await bench.object(subject, acts(Kind.LIFT_OBJECT), event_us=NOW)
+    assert [(entry.effective, entry.reason) for entry in late.entries] == [(False, "LATE_LIFT")]
+    lifted = await bench.object(subject, acts(Kind.LIFT_OBJECT))
+    assert [(entry.kind, entry.effective) for entry in lifted.entries] == [("LIFT_OBJECT", True)]
+    assert await bench.reason(subject) == "GRANTED"
+
+
+async def test_a_restriction_leaves_only_what_the_law_asks_for(bench):
+    subject = a_subject()
+    await bench.object(subject, acts(Kind.RESTRICT))
+
+    body = await bench.body(subject)
+
+    assert [entry["purpose"] for entry in body["allowed"]] == ["fraud"]
+    assert {denial["reason"] for denial in body["denied"]} == {"RESTRICTED"}
+
+
+SIGNALS = {
+    "regimes": [
+        a_regime("au_cdr", "CONSENT", max_validity_us=365 * DAY),
+        a_regime("gdpr", "CONSENT", "CONTRACT", "LEGAL_OBLIGATION", "LEGITIMATE_INTEREST", "OPT_OUT"),
+        a_regime("glba_fcra", "OPT_OUT", window_us=30 * DAY, signals={"gpc": ["sharing"]}),
+    ],
+    "purposes": [
+        {**purpose, "tags": ["sharing"]} if purpose["id"] == "sharing" else purpose
+        for purpose in a_document()["purposes"]
+    ],
+}
+
+
+async def test_a_signal_is_honoured_once_and_again_after_a_lifting(bench):
+    await bench.publish(**SIGNALS)
+    subject, request = a_subject(), a_request()
+
+    first = await bench.signal(subject, request=request)
+    repeated = await bench.signal(subject, request=request)
+    again = await bench.signal(subject)
+    bench.clock.advance(1)
+    off = await bench.signal(subject, on=False)
+    assert await bench.reason(subject, "sharing", "mobile", "transaction") == "NOTICE_NOT_SERVED"
+    bench.clock.advance(1)
+    after = await bench.signal(subject)
+
+    answers = [(result.display_status, len(result.entries)) for result in (first, again, off, after)]
+    assert answers == [("HONOURED", 1), ("ALREADY_HONOURED", 0), ("HONOURED", 1), ("HONOURED", 1)]
+    assert (repeated.replayed, repeated.display_status, repeated.entries) == (True, "HONOURED", first.entries)
+    assert (await bench.signal(subject, signal="dnt")).display_status == "NOT_APPLICABLE"
+    assert await bench.reason(subject, "sharing", "mobile", "transaction") == "OPTED_OUT"
+    assert again.position.index == first.position.index
+
+
+async def test_a_link_says_which_denials_it_carries_and_again_when_repeated(bench):
+    survivor, absorbed, request = a_subject(), a_subject(), a_request()
+    await bench.object(absorbed, acts(Kind.RESTRICT, "advice"))
+    await bench.withdraw(absorbed, Scope("offers"))
+
+    linked = await bench.link(survivor, absorbed, request=request)
+    repeated = await bench.link(survivor, absorbed, request=request)
+
+    assert sorted((s.kind.value, s.scope.purpose) for s in linked.carried) == [
+        ("RESTRICT", "advice"),
+        ("WITHDRAW", "offers"),
+    ]
+    assert repeated.carried == linked.carried
+    assert await bench.reason(survivor, "advice", "web", "holding") == "RESTRICTED"
+
+
+async def test_a_grant_is_withdrawn_by_its_index(bench):
+    subject, other = a_subject(), a_subject()
+    granted = await bench.choose(subject, grant(), grant("advice"))
+
+    taken = await bench.withdraw(subject, grant=granted.entries[1].index)
+
+    assert taken.denied == ("advice",)
+    assert await bench.reason(subject) == "GRANTED"
+    assert await bench.reason(subject, "advice", "mobile", "transaction") == "WITHDRAWN"
+    for whose, index in ((other, granted.entries[0].index), (subject, 1 << 63), (subject, 0)):
+        with pytest.raises(Invalid) as caught:
+            await bench.withdraw(whose, grant=index)
+        assert caught.value.field == "grant"
+
+
+async def test_entries_are_listed_by_page(bench):
+    subject = a_subject()
+    await bench.choose(subject, grant(), grant("advice"), refuse("offers.credit"))
+    await bench.withdraw(subject)
+
+    first = await bench.events(subject, amount=3)
+    rest = await bench.events(subject, after=first.entries[-1].index, amount=3)
+
+    assert [entry.kind.value for entry in (*first.entries, *rest.entries)] == ["GRANT", "GRANT", "REFUSE", "WITHDRAW"]
+    assert (first.more, rest.more) == (True, False)
+    assert (first.resolved, first.members) == (subject, {subject})
+    assert (await bench.events(a_subject())).entries == ()
+
+
+async def test_entries_of_an_absorbed_subject_name_the_one_that_answers(bench):
+    survivor, absorbed = a_subject(), a_subject()
+    await bench.choose(absorbed, refuse("advice"))
+    await bench.link(survivor, absorbed)
+
+    listed = await bench.events(absorbed)
+
+    assert [entry.kind.value for entry in listed.entries] == ["REFUSE", "LINKED"]
+    assert (listed.resolved, listed.members) == (survivor, {survivor, absorbed})
+
+
+async def test_a_basis_is_recomputed_at_its_position_and_only_there(bench):
+    subject = a_subject()
+    await bench.choose(subject, grant())
+    signed, position = await bench.basis(subject)
+    await bench.withdraw(subject)
+    await bench.publish(notices=[a_notice("de"), a_notice("en", status="VOID")])
+
+    again, where = await bench.basis(subject, replay=position, at_us=NOW)
+    other, _ = await bench.basis(subject, replay=position, at_us=NOW, replay_kid="old+00000000")
+
+    assert (again.body, again.signature, where) == (signed.body, b"", position)
+    assert json.loads(other.body)["kid"] == "old+00000000"
+    for wrong, reason in (
+        (Position("00" * 16, 1, 1), "TOKEN_FOREIGN"),
+        (Position(LEDGER, 1, 1 << 62), "TOKEN_FUTURE"),
+        (Position(LEDGER, 1, (1 << 64) - 1), "TOKEN_FUTURE"),
+        (Position(LEDGER, (1 << 64) - 1, 1), "TOKEN_FUTURE"),
+    ):
+        with pytest.raises(FailedPrecondition) as caught:
+            await bench.basis(subject, replay=wrong, at_us=NOW)
+        assert caught.value.code == reason
+
+
+async def test_the_state_is_shown_at_a_place_of_the_ledger(bench):
+    subject = a_subject()
+    granted = await bench.choose(subject, grant())
+    bench.clock.advance(DAY)
+    taken = await bench.withdraw(subject, event_us=NOW + 5)
+
+    async def reason(**moments):
+        looked = await bench.look(subject, **moments)
+        return next((found.reason.value for key, found in looked.verdicts if key == OFFERS), None)
+
+    assert await reason(as_known_at=granted.position) == "GRANTED"
+    assert await reason(as_known_at=taken.position) == "WITHDRAWN"
+    assert await reason(as_of=granted.position) == "GRANTED"
+    assert await reason(as_of=taken.position, as_known_at=granted.position) == "GRANTED"
+    with pytest.raises(FailedPrecondition):
+        await reason(as_of=Position(LEDGER, 1, taken.position.index + 1))
+
+
+async def test_a_registry_is_shown_at_a_place_of_the_ledger(bench):
+    subject = a_subject()
+    before = await bench.choose(subject, grant())
+    await bench.publish(notices=[a_notice("de"), a_notice("en", status="CLOSED")])
+
+    found = await bench.registry(position=before.position)
+
+    assert json.loads(found.published.document) == a_document()
+    with pytest.raises(NotFound):
+        await bench.registry(position=Position(LEDGER, 1, 0))
+
+
+async def test_a_registry_that_singles_somebody_out_is_refused(bench):
+    with pytest.raises(Invalid) as caught:
+        await bench.publish(notices=[a_notice("de"), a_notice("en"), a_notice("en", id="for_4915112345678")])
+
+    assert caught.value.code == "PERSON_SINGLED_OUT"
+
+
+async def test_what_is_turned_away_writes_nothing(bench):
+    subject = a_subject()
+    before = (await bench.check(subject)).position
+
+    for turned_away in (
+        bench.choose(subject, grant("unheard_of")),
+        bench.choose(subject, grant(), event_us=NOW + DAY),
+        bench.choose(subject, grant(to_us=NOW - 1)),
+        bench.choose(subject, grant(), grant()),
+        bench.choose(subject, grant(), notice=NoticeRef("choices", 1, "fr", ref().sha256)),
+        bench.choose(subject, grant(), regimes=("unheard_of",)),
+        bench.withdraw(subject, Scope("unheard_of")),
+        bench.object(subject, acts(Kind.LIFT_OBJECT), evidence=Evidence()),
+        bench.signal(subject, regime="unheard_of"),
+    ):
+        with pytest.raises((FailedPrecondition, Invalid, NotFound)) as caught:
+            await turned_away
+        assert caught.value.field
+
+    assert (await bench.check(subject)).position == before
+    assert (await bench.events(subject)).entries == ()
+
+
+async def seal(bench, kind, *subjects):
+    """What an erasure case will append; no RPC does yet."""
+    async with bench.ledger.writing() as writing:
+        states = [(await writing.lineage(subject))[0] for subject in subjects]
+        write = entries.seal(writing.head, states, kind, now_us=bench.clock.now_us(), case="case-1")
+        position = Position(LEDGER, 1, writing.head.size + len(write.entries) - 1)
+        await writing.commit(Commit(a_request(), Result(position, bench.clock.now_us()), write))
+
+
+async def test_a_sealed_subject_is_denied_everything_and_its_denials_are_kept(bench):
+    survivor, absorbed = a_subject(), a_subject()
+    await bench.choose(survivor, grant())
+    await bench.link(survivor, absorbed)
+    signed, position = await bench.basis(survivor)
+
+    await seal(bench, Kind.SEALED, survivor, absorbed)
+
+    for subject in (survivor, absorbed):
+        assert await bench.reason(subject) == "SUBJECT_SEALED"
+        body = await bench.body(subject)
+        assert body["allowed"] == []
+        assert {denial["reason"] for denial in body["denied"]} == {"SUBJECT_SEALED"}
+        with pytest.raises(FailedPrecondition) as caught:
+            await bench.choose(subject, grant("advice"))
+        assert caught.value.code == "SUBJECT_SEALED"
+    assert {found.reason.value for _, found in (await bench.look(survivor)).verdicts} == {"SUBJECT_SEALED"}
+    assert (await bench.basis(survivor, replay=position, at_us=NOW))[0].body == signed.body
+    await bench.withdraw(survivor, Scope("advice"))
+    await seal(bench, Kind.UNSEALED, survivor, absorbed)
+    assert await bench.reason(absorbed) == "GRANTED"
+    assert await bench.reason(absorbed, "advice", "mobile", "transaction") == "WITHDRAWN"
