@@ -21,6 +21,8 @@ from servicekit.vkeys import VerifierKey
 
 CONTEXT: Final = b"assent/basis/v1\x00"
 FUTURE_SLACK_US: Final = 2_000_000
+SELF: Final = "self"
+"""The bank, as recipient: the only one that bases are about."""
 _SAFE_INTEGER: Final = 1 << 53
 
 
@@ -49,6 +51,8 @@ class Basis:
     allowed: Mapping[str, frozenset[str]]
     rests_on: frozenset[str] = frozenset()
     """The lawful bases of what is allowed."""
+    recipient: str = SELF
+    regimes: tuple[str, ...] = ()
 
     def allows(self, purpose: str, category: str) -> bool:
         """Whether data of this category may be used for this purpose."""
@@ -161,6 +165,8 @@ def _parsed(signed: SignedBasis) -> Basis:
             registry=body["registry"],
             allowed=_allowed(body["allowed"]),
             rests_on=frozenset(entry.get("basis", "") for entry in body["allowed"]),
+            recipient=body.get("recipient", SELF),
+            regimes=tuple(body.get("regimes", ())),
         )
     except (ValueError, KeyError, TypeError):
         raise _unsigned("The consent basis cannot be read.") from None
@@ -185,7 +191,7 @@ def _admit(
         ("BASIS_FUTURE", now_us < basis.at_us - FUTURE_SLACK_US),
         ("BASIS_SUBJECT", subject not in basis.members),
         ("BASIS_CHANNEL", channel != basis.channel),
-        ("BASIS_SCOPE", any(purpose not in basis.allowed for purpose in purposes)),
+        ("BASIS_SCOPE", basis.recipient != SELF or any(purpose not in basis.allowed for purpose in purposes)),
     )
     for reason, refused in refusals:
         if refused:

@@ -57,6 +57,7 @@ def test_a_right_basis_gives_its_pairs():
 
     assert basis.pairs == {("offers", "behaviour"), ("offers", "holding"), ("service", "identity")}
     assert (basis.epoch, basis.index, basis.members) == (3, 41, {"s0", "s1"})
+    assert (basis.recipient, basis.regimes) == ("self", ("gdpr",))
 
 
 def test_what_is_not_listed_is_not_allowed():
@@ -109,6 +110,31 @@ def test_a_signed_body_that_is_not_a_basis_is_refused(body):
 )
 def test_every_reason_is_given(code, changed):
     assert reason(**changed) == code
+
+
+def test_a_basis_for_somebody_else_does_not_serve_the_bank():
+    assert reason(signed_body(recipient="partner")) == "BASIS_SCOPE"
+
+
+def test_a_basis_that_was_recomputed_is_unsigned_and_does_not_serve():
+    assert reason(SignedBasis(SIGNED.body, VKEY.key_id, b"")) == "BASIS_MISSING"
+
+
+@pytest.mark.parametrize("field", sorted(set(BODY) - {"denied", "recipient", "regimes"}))
+def test_a_signed_body_without_one_of_its_fields_is_refused(field):
+    body = canonical({name: value for name, value in BODY.items() if name != field})
+
+    assert reason(SignedBasis(body, VKEY.key_id, KEY.sign(CONTEXT + body))) == "BASIS_SIGNATURE"
+
+
+def test_the_first_reason_in_the_order_of_the_design_is_given():
+    late = {"now_us": NOT_AFTER, "subject": "s2", "channel": "web", "purposes": ("offers.credit",)}
+
+    assert reason(**late, ledger="north", min_epoch=4) == "BASIS_LEDGER"
+    assert reason(**late, min_epoch=4) == "BASIS_EPOCH"
+    assert reason(**late) == "BASIS_EXPIRED"
+    assert reason(**{**late, "now_us": AT}) == "BASIS_SUBJECT"
+    assert reason(**{**late, "now_us": AT, "subject": "s0"}) == "BASIS_CHANNEL"
 
 
 def test_the_edges_of_its_time_are_exact():
