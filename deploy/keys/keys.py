@@ -23,7 +23,7 @@ from embedded import files
 from embedded.keys import Keys, write_tokens
 from embedded.nats_accounts import ACCOUNTS
 from embedded.scopes import ROLES
-from servicekit.provision import DATABASE, roles
+from servicekit.provision import DATABASE, KEPT_BY, KEYS, every_role, roles
 
 SERVICES: Final = tuple(sorted(ACCOUNTS.keys() - {"cli"}))
 OWN: Final[Mapping[str, str]] = {
@@ -89,14 +89,24 @@ def _shared(state: Path, keys: Keys, tokens: Mapping[str, Path]) -> Iterator[Doc
 def _of_service(state: Path, keys: Keys, service: str) -> Iterator[Document]:
     database, bus = _passwords(state)
     owner, runner = roles(service)
-    yield _secret(f"{service}-owner", {"DATABASE__DSN": _dsn(owner, database)})
-    yield _secret(f"{service}-runner", {"DATABASE__DSN": _dsn(runner, database), "NATS__PASSWORD": bus[service]})
+    migrating, running = _keys_of(service, database)
+    yield _secret(f"{service}-owner", {"DATABASE__DSN": _dsn(owner, database), **migrating})
+    run = {"DATABASE__DSN": _dsn(runner, database), "NATS__PASSWORD": bus[service], **running}
+    yield _secret(f"{service}-runner", run)
     yield _secret(f"{service}-keys", {name: path.read_text() for name, path in own_files(keys, service).items()})
+
+
+def _keys_of(service: str, passwords: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Where the ledger finds its subjects' keys: when it migrates, and when it runs."""
+    if service != KEPT_BY:
+        return {}, {}
+    owner, user, shredder = (_dsn(role, passwords, KEYS.database) for role in KEYS.everybody)
+    return {"KEYS__DSN": owner}, {"KEYS__DSN": user, "KEYS__SHREDDER_DSN": shredder}
 
 
 def _passwords(state: Path) -> tuple[dict[str, str], dict[str, str]]:
     """Those of PostgreSQL by role, and those of NATS by account."""
-    everybody = ["postgres", *(role for service in SERVICES for role in roles(service))]
+    everybody = ["postgres", *every_role(SERVICES)]
     return files.passwords(state / "roles.secrets", everybody), _letter_first(
         files.passwords(state / "nats.secrets", ACCOUNTS)
     )
@@ -107,8 +117,8 @@ def _letter_first(passwords: Mapping[str, str]) -> dict[str, str]:
     return {name: f"p{password}" for name, password in passwords.items()}
 
 
-def _dsn(role: str, passwords: Mapping[str, str]) -> str:
-    return f"postgresql://{role}:{passwords[role]}@postgres/{DATABASE}"
+def _dsn(role: str, passwords: Mapping[str, str], database: str = DATABASE) -> str:
+    return f"postgresql://{role}:{passwords[role]}@postgres/{database}"
 
 
 def _secret(name: str, values: Mapping[str, str]) -> Document:

@@ -18,7 +18,7 @@ import yaml
 from assent_cli.discovery import discover
 from embedded.nats_accounts import ACCOUNTS
 from embedded.nats_config import MAX_PAYLOAD
-from servicekit.provision import roles
+from servicekit.provision import KEPT_BY, KEYS, every_role, roles
 from servicekit.settings import parse_env_file
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,9 +79,20 @@ def test_passwords_of_roles_are_those_that_services_connect_with():
     used = {}
     for name in SERVICES:
         for run in (name, f"migrate-{name}"):
-            dsn = urlsplit(environment(run)[f"{name.upper()}_DATABASE__DSN"])
-            used[dsn.username] = dsn.password
-    assert used == passwords
+            for dsn in (urlsplit(value) for variable, value in environment(run).items() if variable.endswith("DSN")):
+                used[dsn.username] = dsn.password
+    assert used.items() <= passwords.items()
+    assert passwords.keys() == set(every_role(SERVICES))
+
+
+def test_the_keys_are_found_by_the_roles_that_may():
+    run, migration = (read(name, SERVICES[KEPT_BY]).keys for name in (KEPT_BY, f"migrate-{KEPT_BY}"))
+
+    asked = [urlsplit(dsn) for dsn in (migration.dsn, run.dsn, run.shredder_dsn)]
+    assert [dsn.username for dsn in asked] == list(KEYS.everybody)
+    assert {(dsn.hostname, dsn.path) for dsn in asked} == {("postgres", f"/{KEYS.database}")}
+    assert f"keks:{run.folder}" in RUN[KEPT_BY]["volumes"]
+    assert "keks:/keys/keks" in RUN["keys"]["volumes"]  # which makes the folder ours
     assert sorted(SERVICES) == RUN["provision"]["command"][0].split("passwords.json \\\n")[-1].split()
 
 
@@ -96,10 +107,11 @@ def test_a_service_starts_after_its_keys_its_streams_and_its_schema(service):
 
 @services
 def test_a_service_gets_its_own_keys_and_those_that_are_public(service):
-    assert RUN[service.name]["volumes"] == [
+    assert RUN[service.name]["volumes"][:2] == [
         f"keys-{service.name}:/run/assent/keys:ro",
         "keys-trust:/run/assent/trust:ro",
     ]
+    assert RUN[service.name]["volumes"][2:] == (["keks:/var/lib/assent/keks"] if service.name == KEPT_BY else [])
     assert f"keys-{service.name}:/keys/{service.name}" in RUN["keys"]["volumes"]
 
 

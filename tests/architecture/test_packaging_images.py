@@ -137,4 +137,4 @@ def test_the_builder_is_sent_what_it_copies_and_nothing_else():
 def test_the_image_of_development_keys_has_a_folder_for_each_service():
     made = re.search(r"for folder in ([a-z ]+);", (ROOT / "Dockerfile").read_text()).group(1).split()
 
-    assert set(made) == {"state", "trust", *SERVICES}
+    assert set(made) == {"state", "trust", "keks", *SERVICES}
