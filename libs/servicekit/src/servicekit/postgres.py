@@ -167,7 +167,9 @@ class connection:  # noqa: N801  a context, used like a function; a class since 
 
     async def __aenter__(self) -> Connection:
         try:
-            self._borrowed = await self._pool.acquire(timeout=CONNECT_S)
+            # A bound on waiting costs as much as a small statement, and with one idle there is nothing to wait for.
+            wait = None if self._pool.get_idle_size() else CONNECT_S
+            self._borrowed = await self._pool.acquire(timeout=wait)
         except DRIVER as error:
             _translate(error)
             raise
