@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import groupby
 from pathlib import Path
 
 from embedded.nats_accounts import ACCOUNTS
@@ -57,10 +58,10 @@ def test_every_method_is_in_the_table_of_services_or_declared_as_not_built():
     limits = (ROOT / "CHANGELOG.md").read_text().partition("UNIMPLEMENTED:")[2].partition("\n-")[0]
     not_built = set(re.findall(r"`([A-Za-z]+)`", limits.partition("Plan no")[0]))
     table = {row[0]: row[2] for row in rows(section("Services")) if len(row) == 4}
-    for proto in PROTOS:
-        service = proto.parent.parent.name
+    for service, protos in groupby(PROTOS, key=lambda proto: proto.parent.parent.name):
         told = next(cell for name, cell in table.items() if f"({service})" in name.replace("../services/", ""))
-        methods = set(re.findall(r"^  rpc (\w+)\(", proto.read_text(), re.MULTILINE))
+        texts = "".join(proto.read_text() for proto in protos)
+        methods = set(re.findall(r"^  rpc (\w+)\(", texts, re.MULTILINE))
         named = set(re.findall(r"\b[A-Z][A-Za-z]+\b", told))
 
         assert methods - not_built == named, service
