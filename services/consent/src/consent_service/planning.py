@@ -117,7 +117,7 @@ def _chosen(subject: str, screen: Screen, seen: Seen, note: Mapping[str, str] | 
     write = entries.record(
         seen.head, root, statements, actor=screen.actor, evidence=screen.evidence, regimes=screen.regimes
     )
-    denied = acceptance.denied_purposes(seen.registry, [s.scope for s in statements if s.denial])
+    denied = acceptance.denied_purposes(seen.registry, [s for s in statements if s.denial])
     return Draft(_noted(write, note or {}, screen.event_us), root.subject, denied=denied)
 
 
@@ -132,7 +132,10 @@ def _noted(write: Write, note: Mapping[str, str], claimed_us: int | None) -> Wri
 
 
 def plan_withdrawal(command: Withdraw, seen: Seen) -> Draft:
-    """One withdrawal per scope, whatever the state is."""
+    """One withdrawal per scope, whatever the state is; of an erased subject nothing is kept."""
+    root = seen.lineage(command.subject)[-1]
+    if root.status is Status.ERASED:
+        return Draft(Write(), root.subject)
     scopes = command.scopes if command.grant is None else (_granted(command, command.grant, seen),)
     items = tuple(Item(Kind.WITHDRAW, scope, at="selector") for scope in scopes)
     screen = Screen(items, actor=command.actor, event_us=command.event_us)

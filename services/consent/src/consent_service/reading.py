@@ -80,6 +80,8 @@ async def _recompute(
 ) -> SignedBasis:
     """The same bytes again, from the entries up to the position: a function of them, the registry, and the arguments."""
     replay = await Replay.at(ledger, position)
+    if (await ledger.read(query.subject)).status is Status.ERASED:
+        raise FailedPrecondition("The subject's entries are erased.", reason="SUBJECT_ERASED", field="subject_id")
     registry = await registries.at(await ledger.registry_known_at(FOREVER, size=replay.size), ledger)
     state = (await replay.answering(query.subject)).state
     plan = _plan(query, registry, registries)

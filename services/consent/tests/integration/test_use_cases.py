@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 from consent_fakes import (
@@ -27,6 +28,7 @@ from consent_fakes import (
 from consent_service.domain import entries
 from consent_service.domain.acceptance import Evidence
 from consent_service.domain.choices import Key, NoticeRef, Scope
+from consent_service.domain.entries import Write
 from consent_service.domain.position import Position
 from consent_service.domain.words import Kind
 from consent_service.ports import Commit, Result
@@ -567,3 +569,18 @@ async def test_a_sealed_subject_is_denied_everything_and_its_denials_are_kept(be
     await seal(bench, Kind.UNSEALED, survivor, absorbed)
     assert await bench.reason(absorbed) == "GRANTED"
     assert await bench.reason(absorbed, "advice", "mobile", "transaction") == "WITHDRAWN"
+
+
+async def test_of_an_erased_subject_nothing_is_recomputed(bench):
+    subject = a_subject()
+    _, position = await bench.basis(subject)
+    async with bench.ledger.writing() as writing:
+        [state] = await writing.lineage(subject)
+        gone = replace(state, erased=True, last_index=position.index)
+        await writing.commit(Commit(a_request(), Result(position, NOW), Write(states=(gone,))))
+
+    assert await bench.reason(subject) == "SUBJECT_ERASED"
+    assert (await bench.withdraw(subject)).entries == ()
+    with pytest.raises(FailedPrecondition) as caught:
+        await bench.basis(subject, replay=position, at_us=NOW)
+    assert caught.value.code == "SUBJECT_ERASED"

@@ -168,6 +168,17 @@ def test_a_claimed_time_that_is_not_believed_is_noted():
     assert (believed.write.entries[0].event_us, believed.write.entries[0].note) == (NOW - 5, {})
 
 
+def test_an_act_names_the_purposes_that_it_ends():
+    ended = {
+        kind: planning.plan(choose("anna", acts(kind), notice=None), seen()).denied
+        for kind in (Kind.REFUSE, Kind.OBJECT, Kind.RESTRICT)
+    }
+
+    assert ended[Kind.REFUSE] == ended[Kind.OBJECT] == ("advice", "offers", "offers.credit", "sharing")
+    assert ended[Kind.RESTRICT] == ("advice", "offers", "offers.credit", "service", "sharing")
+    assert planning.plan(choose("anna", grant()), seen()).denied == ()
+
+
 # Closed subjects
 
 
@@ -175,7 +186,8 @@ def test_an_erased_subject_keeps_nothing_and_turns_no_denial_away():
     start = seen(SIGNALLED, states={"anna": replace(unknown("anna"), erased=True)})
     objection = choose("anna", acts(Kind.OBJECT), notice=None)
 
-    for command in (Withdraw(a_request(), "anna", (Scope("*"),)), objection, signal()):
+    withdrawals = [Withdraw(a_request(), "anna", (Scope("*"),)), Withdraw(a_request(), "anna", grant=3)]
+    for command in (*withdrawals, objection, signal()):
         draft = planning.plan(command, start)
         assert (draft.write.entries, draft.write.states) == ((), ())
     with pytest.raises(FailedPrecondition, match="erased"):

@@ -11,11 +11,10 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from consent_service.domain.choices import NoticeRef, Scope, Statement, below
-from consent_service.domain.registry import Notice, NoticeStatus, Registry
-from consent_service.domain.verdicts import applicable
+from consent_service.domain.registry import Notice, NoticeStatus, Purpose, Registry
+from consent_service.domain.verdicts import applicable, ends
 from consent_service.domain.words import (
     ALL,
-    DENIABLE,
     DENIALS,
     LIFTS,
     PERSONS,
@@ -234,10 +233,17 @@ def _window(
     return start, end
 
 
-def denied_purposes(registry: Registry, scopes: Sequence[Scope]) -> tuple[str, ...]:
-    """Purposes that the denials reach and that a denial ends, sorted."""
-    return tuple(
-        purpose.id
-        for purpose in sorted((registry.purposes or {}).values(), key=lambda found: found.id)
-        if any(below(purpose.id, scope.purpose) for scope in scopes) and DENIABLE & set(purpose.bases.values())
+def denied_purposes(registry: Registry, denials: Sequence[Statement]) -> tuple[str, ...]:
+    """Purposes that the denials reach and end under some regime, sorted."""
+    found = sorted((registry.purposes or {}).values(), key=lambda purpose: purpose.id)
+    return tuple(p.id for p in found if any(_ended(registry, p, denial) for denial in denials))
+
+
+def _ended(registry: Registry, purpose: Purpose, denial: Statement) -> bool:
+    if not below(purpose.id, denial.scope.purpose):
+        return False
+    profiles = ((registry.regime(regime), basis) for regime, basis in purpose.bases.items())
+    return any(
+        ends(denial.kind, basis, absolute=profile is not None and profile.absolute(purpose.tags))
+        for profile, basis in profiles
     )

@@ -38,6 +38,10 @@ class Regime:
     signals: Mapping[str, frozenset[str]] = field(default_factory=dict)
     absolute_objection: frozenset[str] = ABSOLUTE_OBJECTION
 
+    def absolute(self, tags: frozenset[str]) -> bool:
+        """Whether an objection to a purpose with these tags is absolute."""
+        return not self.absolute_objection.isdisjoint(tags)
+
 
 @dataclass(frozen=True, slots=True)
 class Purpose:

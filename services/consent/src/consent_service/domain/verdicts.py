@@ -110,7 +110,7 @@ def rules(registry: Registry, purpose: str, regimes: Sequence[str]) -> tuple[Rul
             ground is not None,
             profile.window_us,
             profile.max_validity_us,
-            not profile.absolute_objection.isdisjoint(found.tags),
+            profile.absolute(found.tags),
         )
         for profile, basis, ground in profiles
         if profile is not None and basis is not None
@@ -229,15 +229,16 @@ def _objected(rule: Rule, objections: Sequence[Statement]) -> Verdict | None:
     """The first column of the objection layer that says no under this basis."""
     for kind, reason in _OBJECTED:
         said = next((objection for objection in objections if objection.kind is kind), None)
-        if said is not None and _ends(rule, kind):
+        if said is not None and ends(kind, rule.basis, absolute=rule.absolute):
             return Verdict(reason, State.OBJECTED, rule.basis, said.index)
     return None
 
 
-def _ends(rule: Rule, kind: Kind) -> bool:
+def ends(kind: Kind, basis: Basis, *, absolute: bool) -> bool:
+    """Whether a denial of this kind ends a purpose with this basis; `absolute` as in `Rule`."""
     if kind is Kind.RESTRICT:
-        return rule.basis is not Basis.LEGAL_OBLIGATION
-    return rule.basis in DENIABLE or (kind is Kind.OBJECT and rule.absolute)
+        return basis is not Basis.LEGAL_OBLIGATION
+    return basis in DENIABLE or (kind is Kind.OBJECT and absolute)
 
 
 def _chosen(rule: Rule, case: Case) -> Verdict:
