@@ -43,7 +43,10 @@ _HEAD: Final = "SELECT ledger_id, size, root, frontier FROM log_head"
 _NOTES: Final = "SELECT size, root, note FROM checkpoint ORDER BY size"
 _LEAVES: Final = "SELECT idx, leaf FROM log_entry WHERE idx >= $1 AND idx < $2 ORDER BY idx"
 _BODIES: Final = "SELECT idx, pub FROM event WHERE idx >= $1 AND idx < $2 AND class <> $3"
-_CLASSES: Final = "SELECT idx, class FROM event WHERE idx >= $1 AND idx < $2"
+_OTHER_CLASS: Final = """
+SELECT idx FROM event JOIN log_entry USING (idx)
+WHERE idx >= $1 AND idx < $2 AND class <> get_byte(leaf, 1) ORDER BY idx LIMIT 1
+"""
 _TILES: Final = "SELECT n, hashes FROM log_tile WHERE level = $1 AND n >= $2 AND n < $3 ORDER BY n"
 _ABOVE: Final = "SELECT count(*) FROM log_tile WHERE level >= $1"
 _BEYOND: Final = """
@@ -190,9 +193,9 @@ async def _check_block(connection: Connection, task: Task) -> Checked:
     bodies = _pairs(await connection.fetch(_BODIES, task.first, task.end, LeafClass.SUBJECT.value))
     entries = [EntryLine(index, leaf, _bytes(bodies.get(index))) for index, leaf in rows]
     checked = check_block(task, entries)
-    for index, of in await connection.fetch(_CLASSES, task.first, task.end):
-        if entries[index - task.first].leaf[1] != of:
-            raise Refused("EVENT", f"event {index} is of another class than its leaf")
+    other = await connection.fetchval(_OTHER_CLASS, task.first, task.end)
+    if other is not None:
+        raise Refused("EVENT", f"event {other} is of another class than its leaf")
     lowest = leaf_hashes([entry.leaf for entry in entries])
     stored = await connection.fetch(_TILES, 0, task.first >> TILE_BITS, -(-task.end >> TILE_BITS))
     return replace(checked, tile_roots=tuple(check_tiles(0, task.first >> TILE_BITS, lowest, _pairs(stored))))

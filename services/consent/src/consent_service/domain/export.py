@@ -135,7 +135,8 @@ def parse_line(data: bytes) -> Line:
 _START: Final = re.compile(rb'\{"type":"entry","index":(0|[1-9][0-9]{0,15}),"leaf":"')
 _LEAF_SIZE: Final = 216
 """The base64 of 162 bytes, which needs no padding and so has one form."""
-_SALTED: Final = re.compile(rb'","salt_pub":"([A-Za-z0-9+/]{43}=)"\}\n')
+_SALTED: Final = re.compile(rb'","salt_pub":"([A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=)"\}\n')
+"""The base64 of 32 bytes: the last digit has two bits that are not used, and zero."""
 _SALTED_SIZE: Final = len(b'","salt_pub":""}\n') + 44
 _PRINTABLE: Final = bytes(range(0x20, 0x7F))
 
@@ -155,11 +156,12 @@ def _quickly(data: bytes) -> EntryLine | None:
     if salted is None or not data.startswith(b',"pub":"', body):
         return None
     pub = data[body + 8 : -_SALTED_SIZE]
-    quotes = pub.count(b'\\"')
+    plain = pub.replace(b'\\"', b'"')
+    quotes = len(pub) - len(plain)
     # Every quote is escaped and nothing else is: then taking the escapes away is all that JSON would do.
     if pub.count(b'"') != quotes or pub.count(b"\\") != quotes or pub.translate(None, _PRINTABLE):
         return None
-    return EntryLine(index, leaf, pub.replace(b'\\"', b'"'), _from_b64(salted[1].decode()))
+    return EntryLine(index, leaf, plain, binascii.a2b_base64(salted[1]))
 
 
 def _plain(leaf: bytes) -> bytes | None:

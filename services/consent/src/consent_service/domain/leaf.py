@@ -71,10 +71,9 @@ def parse(data: bytes) -> Leaf:
     """The leaf of these bytes; Invalid for another length, version or class, and for an unused field that is not zero."""
     if len(data) != SIZE:
         raise _malformed("A leaf has 162 bytes.")
-    version, *fields = _LAYOUT.unpack(data)
-    if version != VERSION:
+    if data[0] != VERSION:
         raise _malformed("The version of the leaf is not known.")
-    leaf = Leaf(*fields)
+    leaf = Leaf._make(_LAYOUT.unpack(data)[1:])
     if leaf.of != _SUBJECT:
         _admit(leaf)
     return leaf
