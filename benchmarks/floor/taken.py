@@ -17,7 +17,7 @@ from assent.ranking.v1.ranking_service_pb2 import Candidate, PlacementRequest, R
 from assent.signals.v1.signals_service_pb2 import GetActiveSignalsRequest
 from benchmarks.floor.hops import Hop, Prepared
 from catalog.model import Bundle
-from catalog.texts import attributes_named
+from orchestration_service.pipeline.facts import facts_of
 
 Messages = tuple[str, str, Message, Message]
 """Service, method, request, response."""
@@ -93,7 +93,7 @@ def _evaluate(record: DecisionRecord, bundle: Bundle) -> Messages:
         bundle_digest=record.bundle_digest,
         basis=record.basis,
         subject_ids=record.members,
-        jurisdictions=sorted({pack.jurisdiction for pack in bundle.active_packs}),
+        jurisdictions=facts_of(bundle).jurisdictions,
         channel=record.request.channel,
         placements=[placement.id for placement in record.request.placements],
         view=record.view.fields,
@@ -105,8 +105,8 @@ def _evaluate(record: DecisionRecord, bundle: Bundle) -> Messages:
     return "eligibility", "Evaluate", asked, record.evaluated
 
 
-def _rank(record: DecisionRecord, _: Bundle) -> Messages:
-    survivors = record.evaluated.survivors
+def _rank(record: DecisionRecord, bundle: Bundle) -> Messages:
+    survivors, read = record.evaluated.survivors, facts_of(bundle).ranked
     asked = RankRequest(
         decision_id=record.decision_id,
         now_ms=record.now_ms,
@@ -115,7 +115,7 @@ def _rank(record: DecisionRecord, _: Bundle) -> Messages:
         seed=record.seed,
         basis=record.basis,
         arms=record.arms,
-        view=record.view.fields,
+        view=[field for field in record.view.fields if field.attribute in read],
         signals=record.signals.signals,
         contact=record.contact.state,
         candidates=[Candidate(action=each.action, placements=each.placements) for each in survivors],
@@ -140,7 +140,7 @@ def _reserve(record: DecisionRecord, _: Bundle) -> Messages:
 
 
 def _render(record: DecisionRecord, bundle: Bundle) -> Messages:
-    named = attributes_named(bundle)
+    named = facts_of(bundle).named
     items = [
         RenderItem(
             item=f"{placed.placement}/{placed.slot}",

@@ -11,12 +11,13 @@ import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncContextDecorator, asynccontextmanager
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 from urllib.parse import unquote, urlsplit
 
 import asyncpg
 
 from servicekit.errors import AssentError, Conflict, Invalid, Unavailable
+from servicekit.lending import Borrowed, Lending
 from servicekit.settings import DatabaseSettings
 
 logger = logging.getLogger(__name__)
@@ -99,7 +100,7 @@ async def _first(settings: DatabaseSettings, schema: str) -> Pool:
 
 
 async def _open(settings: DatabaseSettings, schema: str) -> Pool:
-    opening = asyncpg.create_pool(
+    opening = Lending(
         settings.dsn,
         min_size=0,
         max_size=settings.max_size,
@@ -167,32 +168,42 @@ class connection:  # noqa: N801  a context, used like a function; a class since 
 
     async def __aenter__(self) -> Connection:
         try:
-            # A bound on waiting costs as much as a small statement, and with one idle there is nothing to wait for.
-            wait = None if self._pool.get_idle_size() else CONNECT_S
-            self._borrowed = await self._pool.acquire(timeout=wait)
+            self._borrowed: Connection = self._lend() or await self._pool.acquire(timeout=CONNECT_S)
         except DRIVER as error:
             _translate(error)
             raise
         return self._borrowed
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None and self._keep():
+            return
         try:
-            await self._pool.release(self._borrowed)
+            await self._pool.release(cast("Borrowed", self._borrowed))
         except DRIVER as failed:
             _translate(failed)
             raise
         _translate(error)
 
+    def _lend(self) -> Connection | None:
+        return self._pool.lend() if isinstance(self._pool, Lending) else None
+
+    def _keep(self) -> bool:
+        return isinstance(self._pool, Lending) and self._pool.keep(cast("Borrowed", self._borrowed))
+
 
 @asynccontextmanager
 async def session(pool: Pool) -> AsyncIterator[Connection]:
     """A connection that may keep state of its session, such as advisory locks and LISTEN; it is wiped when given back."""
-    async with connection(pool) as borrowed:
+    async with translated():
+        borrowed = await pool.acquire(timeout=CONNECT_S)
         try:
             yield borrowed
         finally:
-            if not is_lost(borrowed):
-                await borrowed.execute(WIPE)
+            try:
+                if not is_lost(borrowed):
+                    await borrowed.execute(WIPE)
+            finally:
+                await pool.release(borrowed)
 
 
 @asynccontextmanager

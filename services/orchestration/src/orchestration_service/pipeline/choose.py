@@ -84,8 +84,9 @@ def survivors(draft: Draft) -> Mapping[str, Survivor]:
 
 
 def rank_request(draft: Draft, *, replay: bool = False) -> ranking.RankRequest:
-    """Everything that ranking needs; placements in the bundle's order, so that the request's does not matter."""
+    """Everything that ranking reads; placements in the bundle's order, so that the request's does not matter."""
     wanted = {placement.id: placement for placement in draft.request.placements}
+    read = facts_of(draft.bundle).ranked
     return ranking.RankRequest(
         decision_id=draft.decision_id,
         now_ms=draft.now_ms,
@@ -94,7 +95,7 @@ def rank_request(draft: Draft, *, replay: bool = False) -> ranking.RankRequest:
         seed=draft.seed,
         basis=draft.signed,
         arms=draft.arms,
-        view=draft.view.fields if draft.view else (),
+        view=[field for field in draft.view.fields if field.attribute in read] if draft.view else (),
         signals=draft.signals.signals if draft.signals else (),
         context=context_of(draft.request),
         contact=draft.contact.state if draft.contact else None,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from catalog.digest import bundle_from_json
-from catalog.expression import Expression
+from catalog.expression import Expression, attributes
 from catalog.model import Bundle
 from catalog.texts import attributes_named
 
@@ -17,7 +17,7 @@ _KNOWN: Final[dict[int, Facts]] = {}
 class Facts:
     """Lookups over one bundle."""
 
-    __slots__ = ("audiences", "bundle", "free", "jurisdictions", "named", "placements", "treatments")
+    __slots__ = ("audiences", "bundle", "free", "jurisdictions", "named", "placements", "ranked", "treatments")
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
@@ -27,6 +27,8 @@ class Facts:
         self.free = frozenset(purpose.id for purpose in bundle.purposes if not purpose.needs_consent)
         self.jurisdictions = sorted({pack.jurisdiction for pack in bundle.active_packs})
         self.named = attributes_named(bundle)
+        weights = (bundle.expression(weight.when) for weight in bundle.ranking.context_weights)
+        self.ranked = frozenset(each.source for each in bundle.ranking.features).union(*map(attributes, weights))
         self.placements = {action.id: frozenset(action.placements) for action in bundle.actions}
         self.treatments = {
             (action.id, channel): frozenset(known.id for known in action.treatments if channel in known.channels)
