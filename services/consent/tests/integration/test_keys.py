@@ -7,8 +7,9 @@ import time
 
 import asyncpg
 import pytest
+from key_fakes import MemoryKeys
 
-from consent_service.keys import KekFolder, PostgresKeyShredder, PostgresSubjectKeys
+from consent_service.keys import Eventual, EventualSubjectKeys, KekFolder, PostgresKeyShredder, PostgresSubjectKeys
 from servicekit import postgres, provision
 from servicekit.clock import FixedClock
 from servicekit.errors import Unavailable
@@ -53,6 +54,18 @@ async def world(databases, tmp_path):
         yield World(store, user, shredder, tmp_path / "keks")
 
 
+class Remembered:
+    """The fake in place of PostgreSQL."""
+
+    def __init__(self):
+        self.keys = self.shredder = MemoryKeys()
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def either(request):
+    return Remembered() if request.param == "memory" else request.getfixturevalue("world")
+
+
 def same(one, other) -> bool:
     return one.sub(b"tag", E16) == other.sub(b"tag", E16)
 
@@ -68,7 +81,8 @@ async def test_every_query_prepares_for_the_administrator(store):
     await connection.close()
 
 
-async def test_a_subject_gets_one_key_and_keeps_it(world):
+async def test_a_subject_gets_one_key_and_keeps_it(either):
+    world = either
     a, b = a_subject(), a_subject()
     assert (await world.keys.get([a, b])).live == {}
     made = await world.keys.create([a, b, a])
@@ -119,11 +133,22 @@ async def test_a_destroyed_key_is_gone_and_is_never_made_again(world):
     assert row["wrapped_dek"] is None
 
 
-async def test_a_subject_without_a_key_is_barred_too(world):
+async def test_a_subject_without_a_key_is_barred_too(either):
     subject = a_subject()
-    await world.shredder.destroy([subject])
+    await either.shredder.destroy([subject])
 
-    assert (await world.keys.create([subject])).destroyed == {subject}
+    assert (await either.keys.create([subject])).destroyed == {subject}
+
+
+async def test_a_destroyed_key_is_a_tombstone_in_every_store(either):
+    subject, other = a_subject(), a_subject()
+    await either.keys.create([subject, other])
+    await either.shredder.destroy([subject])
+    found = await either.keys.create([subject, other])
+
+    assert (set(found.live), found.destroyed) == ({other}, {subject})
+    assert list(await either.shredder.destroyed()) == [subject]
+    assert list(await either.shredder.destroyed(after=subject)) == []
 
 
 async def test_creating_while_destroying_leaves_no_key(world):
@@ -260,6 +285,38 @@ async def test_the_roles_of_the_ledger_cannot_open_the_database_of_the_keys(data
             await asyncpg.connect(provision.in_database(used.dsn_of(role), ledger.name))
 
 
+async def until(condition):
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            return await condition()
+        except Unavailable:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.01)
+
+
+async def test_a_service_starts_while_the_database_of_the_keys_is_away(world, platform):
+    settings = DatabaseSettings(dsn=world.store.dsn_of("key_user"))
+    eventual = Eventual(settings, lambda pool: PostgresSubjectKeys(pool, KekFolder(world.folder), world.clock))
+    keys, subject = EventualSubjectKeys(eventual), a_subject()
+    platform.postgres.stop()
+    holding = asyncio.create_task(eventual.hold())
+    try:
+        with pytest.raises(Unavailable) as caught:
+            await keys.create([subject])
+        assert caught.value.code == "KEYS_UNAVAILABLE"
+    finally:
+        platform.postgres.restart()
+    found = await until(lambda: keys.create([subject]))
+    holding.cancel()
+    await asyncio.wait([holding])
+
+    assert set(found.live) == {subject}
+    with pytest.raises(Unavailable):
+        await keys.get([subject])
+
+
 async def test_while_the_database_is_away_the_keys_are_unavailable(world, platform):
     subject = a_subject()
     await world.keys.create([subject])
@@ -271,10 +328,6 @@ async def test_while_the_database_is_away_the_keys_are_unavailable(world, platfo
             assert caught.value.code == "KEYS_UNAVAILABLE"
     finally:
         platform.postgres.restart()
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            assert set((await world.keys.get([subject])).live) == {subject}
-            break
-        except Unavailable:
-            assert time.monotonic() < deadline
+    found = await until(lambda: world.keys.get([subject]))
+
+    assert set(found.live) == {subject}
