@@ -1,12 +1,13 @@
 """Verifying a ledger where it lives: leaves, tiles, checkpoints, head and open bodies, all in one snapshot of the database.
 
-The role needs SELECT on log_head, log_entry, log_tile, checkpoint and event; a replica will do. Subjects' bodies are not opened: their
+The role needs SELECT on log_head, log_entry, log_tile, checkpoint, event, registry and notice; a replica will do. Subjects' bodies are not opened: their
 salts are derived from keys that an auditor does not have.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,8 +17,9 @@ from typing import Any, Final, TypeVar
 
 import asyncpg
 
-from consent_service.domain.export import EntryLine
+from consent_service.domain.export import EntryLine, NoticeLine
 from consent_service.domain.leaf import LeafClass
+from consent_service.domain.shapes import NoticeKey, document_notices
 from consent_service.domain.verification import (
     TILE_BITS,
     Assembly,
@@ -27,6 +29,7 @@ from consent_service.domain.verification import (
     Task,
     blocks,
     check_block,
+    check_notices,
     check_tiles,
 )
 from consent_service.verifying import Progress, Report, Trust, class_counts, in_processes, quiet, require_signed
@@ -48,6 +51,10 @@ SELECT idx FROM event JOIN log_entry USING (idx)
 WHERE idx >= $1 AND idx < $2 AND class <> get_byte(leaf, 1) ORDER BY idx LIMIT 1
 """
 _TILES: Final = "SELECT n, hashes FROM log_tile WHERE level = $1 AND n >= $2 AND n < $3 ORDER BY n"
+_REGISTRIES: Final = (
+    "SELECT idx, pub, document FROM event FULL JOIN registry USING (idx) WHERE class = $1 OR class IS NULL"
+)
+_WORDS: Final = "SELECT id, version, locale, bytes FROM notice ORDER BY id, version, locale"
 _ABOVE: Final = "SELECT count(*) FROM log_tile WHERE level >= $1"
 _BEYOND: Final = """
 SELECT 'log_entry', (SELECT count(*) FROM log_entry WHERE idx >= $1)
@@ -124,6 +131,7 @@ def verify_database(dsn: str, trust: Trust, *, progress: Progress = quiet, proce
             tile_roots += checked.tile_roots
             progress(assembly.end, head.size)
         session.run(_check_upper_tiles(session.connection, tile_roots))
+        notices = session.run(_check_words(session.connection))
     _check_head(head, assembly)
     return Report(
         ledger=head.ledger,
@@ -135,6 +143,7 @@ def verify_database(dsn: str, trust: Trust, *, progress: Progress = quiet, proce
         known=len(known),
         classes=class_counts(assembly),
         opened=assembly.opened,
+        notices=notices,
     )
 
 
@@ -211,6 +220,19 @@ async def _check_upper_tiles(connection: Connection, roots: Sequence[bytes]) -> 
         level += 1
     if await connection.fetchval(_ABOVE, level):
         raise Refused("TILE", f"there are tiles from level {level} on, where there is no tree")
+
+
+@translated()
+async def _check_words(connection: Connection) -> int:
+    """Each document is the one that its entry names, and each notice has the words that a document names. How many notices there are."""
+    vouched: dict[NoticeKey, set[str]] = {}
+    for index, pub, document in await connection.fetch(_REGISTRIES, LeafClass.REGISTRY.value):
+        try:
+            for key, digest in document_notices(json.loads(pub), document):
+                vouched.setdefault(key, set()).add(digest)
+        except (ValueError, KeyError, TypeError):
+            raise Refused("REGISTRY", f"the document of entry {index} is not the one that it names") from None
+    return check_notices([NoticeLine(*row) for row in await connection.fetch(_WORDS)], vouched)
 
 
 def _hex(value: str | bytes) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import os
 
 import asyncpg
 import pytest
-from ledger_samples import LEDGER, ORIGIN, VKEY, a_sample
+from ledger_samples import LEDGER, NOTICE, ORIGIN, VKEY, WORDS, a_sample
 
 from consent_service.domain import verification
 from consent_service.domain.leaf import parse
@@ -20,6 +21,7 @@ from servicekit.errors import Unavailable
 pytestmark = pytest.mark.integration
 SAMPLE = a_sample(entries=600, people=20)
 SIZE = SAMPLE.size
+DOCUMENT = json.loads(SAMPLE.entries[1].pub)["document"].encode()
 NUMBERS = itertools.count(1)
 
 TABLES = """
@@ -29,6 +31,8 @@ CREATE TABLE consent.log_entry (idx bigint PRIMARY KEY, leaf bytea NOT NULL);
 CREATE TABLE consent.log_tile (level smallint, n bigint, hashes bytea NOT NULL, PRIMARY KEY (level, n));
 CREATE TABLE consent.checkpoint (size bigint PRIMARY KEY, root bytea NOT NULL, note text NOT NULL);
 CREATE TABLE consent.event (idx bigint PRIMARY KEY, class smallint NOT NULL, pub text NOT NULL);
+CREATE TABLE consent.registry (idx bigint PRIMARY KEY, digest text NOT NULL, document bytea NOT NULL);
+CREATE TABLE consent.notice (id text, version bigint, locale text, sha256 text, bytes bytea, PRIMARY KEY (id, version, locale));
 """
 """What verifying reads of section 8, until the service's migrations make it."""
 
@@ -47,6 +51,8 @@ async def filled(dsn):
         "event": [
             (entry.index, parse(entry.leaf).of, entry.pub.decode()) for entry in SAMPLE.entries if entry.pub is not None
         ],
+        "registry": [(1, json.loads(SAMPLE.entries[1].pub)["note"]["digest"], DOCUMENT)],
+        "notice": [(*NOTICE, WORDS)],
     }
     for table, rows in tables.items():
         await connection.copy_records_to_table(table, records=rows, schema_name="consent")
@@ -91,7 +97,7 @@ async def test_what_is_whole_verifies(dsn):
     report = await verdict(dsn, *SAMPLE.notes.values())
 
     assert (report.end, report.signed, report.root) == (SIZE, SIZE, SAMPLE.range().root().hex())
-    assert (report.checkpoints, report.known, report.opened) == (3, 3, 4)
+    assert (report.checkpoints, report.known, report.opened, report.notices) == (3, 3, 4, 1)
 
 
 async def test_many_processes_and_small_blocks_say_the_same(dsn, monkeypatch):
@@ -140,6 +146,14 @@ CHANGES = [
     ("CHECKPOINT", "update checkpoint set size = 599 where size = 600"),
     ("BAD_SIGNATURE", "update checkpoint set note = replace(note, e'\\n600\\n', e'\\n599\\n') where size = 600"),
     ("UNSIGNED", "delete from checkpoint"),
+    (
+        "NOTICE",
+        "update notice set bytes = 'We may use everything.', sha256 = encode(sha256('We may use everything.'), 'hex')",
+    ),
+    ("NOTICE", "insert into notice values ('choices', 2, 'en', '', '')"),
+    ("REGISTRY", "update registry set document = document || ' '"),
+    ("REGISTRY", "delete from registry"),
+    ("REGISTRY", "insert into registry select 700, digest, document from registry"),
 ]
 
 

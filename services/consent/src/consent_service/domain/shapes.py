@@ -71,10 +71,17 @@ def _notices(body: Mapping[str, Any]) -> Iterator[Named]:
         yield _name(body["notice"])
     document = body.get("document")
     if document is not None:
-        if body["note"]["digest"] != f"sha256:{sha256(document.encode()).hexdigest()}":
-            raise ValueError
-        # A document's bytes are its own, so it need not be canonical; but it says each thing once.
-        yield from map(_name, json.loads(document, object_pairs_hook=_once).get("notices", ()))
+        yield from document_notices(body, document.encode())
+
+
+def document_notices(body: Mapping[str, Any], document: bytes) -> Iterator[Named]:
+    """The notices of a registry's document; ValueError when it is not the one that the entry's body names.
+
+    A document's bytes are its own, so it need not be canonical; but it says each thing once.
+    """
+    if body["note"]["digest"] != f"sha256:{sha256(document).hexdigest()}":
+        raise ValueError
+    yield from map(_name, json.loads(document, object_pairs_hook=_once).get("notices", ()))
 
 
 def _name(notice: Mapping[str, Any]) -> Named:
