@@ -19,7 +19,7 @@ from servicekit.app import Subscription
 from servicekit.errors import Invalid
 from servicekit.jetstream import position
 
-ARCHIVED_WITHIN_S = 0.1
+ARCHIVED_WITHIN_S = 0.25
 """Decisions of so many seconds are archived together: one transaction instead of many, beside the decisions that are being made."""
 NEWS = frozenset({SIGNAL_CHANGE_DETECTED, SIGNAL_CHANGE_LINKED, SIGNAL_CHANGE_CORRECTED})
 

@@ -27,6 +27,7 @@ CREATE TABLE orchestration.decision (
     sequence bigint NOT NULL
 )
 PARTITION BY RANGE (now_ms);
+ALTER TABLE ONLY orchestration.decision ALTER COLUMN record SET STORAGE EXTERNAL;
 
 CREATE TABLE orchestration.decision_other (
     decision_id text CONSTRAINT decision_decision_id_not_null NOT NULL,
@@ -37,6 +38,7 @@ CREATE TABLE orchestration.decision_other (
     digest bytea CONSTRAINT decision_digest_not_null NOT NULL,
     sequence bigint CONSTRAINT decision_sequence_not_null NOT NULL
 );
+ALTER TABLE ONLY orchestration.decision_other ALTER COLUMN record SET STORAGE EXTERNAL;
 
 CREATE TABLE orchestration.forgotten (
     subject_id text NOT NULL
