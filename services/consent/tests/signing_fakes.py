@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 
+from consent_service.auditing.proofs import SignedRoot
 from consent_service.domain.leaf import Leaf, LeafClass, encode
 from consent_service.signing.rules import Head, Published, Refused
 from consent_service.signing.signer import Identity, Signer
@@ -164,3 +165,34 @@ def flipped(data, bit):
 
 def with_head(rows, **changes):
     rows.head = replace(rows.head, **changes)
+
+
+class MemoryTree:
+    """Satisfies `auditing.proofs.TreeStore` on the same rows."""
+
+    def __init__(self, log):
+        self._log = log
+        self.asked = []
+
+    def _signed(self, sizes):
+        found = {size: self._log.rows.checkpoints[size] for size in sizes}
+        return [SignedRoot(size, *found[size]) for size in sorted(found)]
+
+    async def latest(self):
+        return next(reversed(self._signed(self._log.rows.checkpoints)), None)
+
+    async def of_size(self, size):
+        return next(iter(self._signed({size} & self._log.rows.checkpoints.keys())), None)
+
+    async def at_least(self, size):
+        return next(iter(self._signed(at for at in self._log.rows.checkpoints if at >= size)), None)
+
+    async def published_by(self, at_us):
+        return next(
+            (one for one in reversed(self._signed(self._log.rows.checkpoints)) if one.published_us <= at_us), None
+        )
+
+    async def tiles(self, wanted):
+        ids = list(wanted)
+        self.asked += ids
+        return {tile: self._log.rows.tiles[tile] for tile in ids if tile in self._log.rows.tiles}
