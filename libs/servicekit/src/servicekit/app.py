@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from assent.events.v1.envelope_pb2 import Envelope
+from servicekit.gates import Gate
 
 if TYPE_CHECKING:
     from servicekit.nats import Bus
@@ -26,10 +27,14 @@ Drain = Callable[[], None]
 
 @dataclass(frozen=True, slots=True)
 class Servicer:
-    """A servicer and the generated function that adds it: `Servicer(add_ConsentServiceServicer_to_server, impl)`."""
+    """A servicer and the generated function that adds it: `Servicer(add_ConsentServiceServicer_to_server, impl)`.
+
+    Over NATS the methods in `gates` are served only while their gate is open: where only one replica can do them, a call finds it.
+    """
 
     add: Callable[[Any, Any], None]
     implementation: object
+    gates: Mapping[str, Gate] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

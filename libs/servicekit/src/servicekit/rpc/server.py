@@ -18,7 +18,9 @@ from google.protobuf.message import DecodeError
 
 from servicekit.app import Servicer
 from servicekit.calls import Invoker, Route, routes
+from servicekit.cancelling import ended
 from servicekit.errors import AssentError, Exhausted, Invalid, Unavailable
+from servicekit.gates import Gate
 from servicekit.nats import Bus
 from servicekit.rpc import headers, micro
 from servicekit.rpc.channel import subject_of
@@ -44,10 +46,11 @@ NO_CONTEXT = NoContext()
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A unary method, where calls of it arrive, and how that goes."""
+    """A unary method, where calls of it arrive, how that goes, and the gate that lets them in, if there is one."""
 
     route: Route
     endpoint: micro.Endpoint
+    gate: Gate | None = None
 
 
 class NatsServer:
@@ -152,8 +155,9 @@ def _encode(route: Route, response: Any) -> bytes:
 def served_methods(service: str, servicers: Sequence[Servicer]) -> list[Served]:
     """The unary methods of the servicers; the others are gRPC only."""
     return [
-        Served(route, _endpoint(service, name))
-        for name, route in routes(servicers).items()
+        Served(route, _endpoint(service, name), servicer.gates.get(name.rpartition("/")[2]))
+        for servicer in servicers
+        for name, route in routes([servicer]).items()
         if route.handler.unary_unary is not None
     ]
 
@@ -175,22 +179,53 @@ async def serve(
     instance: str = "1",
     version: str = "0.0.0",
 ) -> AsyncIterator[NatsServer]:
-    """Serve the unary methods over NATS; leaving takes no new calls, then finishes the running ones."""
+    """Serve the unary methods over NATS; leaving takes no new calls, then finishes the running ones.
+
+    Methods behind a gate are subscribed while it is open, so that without an open one a caller hears at once that nobody listens.
+    """
     methods = served_methods(service, servicers)
     server = NatsServer(bus, service, invoker, max_concurrent)
     endpoints = [served.endpoint for served in methods]
     instance = re.sub(r"[^A-Za-z0-9_-]", "-", instance)
     async with micro.answering(bus.nc, service=service, instance=instance, version=version, endpoints=endpoints):
-        subscriptions = [
-            await bus.nc.subscribe_raw(served.endpoint.subject, server.receiver(served), queue=service)
-            for served in methods
-        ]
+        subscriptions = await _subscribed(bus, server, service, [served for served in methods if served.gate is None])
         await bus.nc.flush()
+        gated = [
+            asyncio.create_task(_while_open(gate, bus, server, service, behind, drain_seconds))
+            for gate, behind in _by_gate(methods).items()
+        ]
         try:
             yield server
         finally:
-            await _leave(bus, subscriptions, drain_seconds)
+            await asyncio.gather(_leave(bus, subscriptions, drain_seconds), ended(*gated))
             await server.finish(drain_seconds)
+
+
+def _by_gate(methods: Sequence[Served]) -> dict[Gate, list[Served]]:
+    found: dict[Gate, list[Served]] = {}
+    for served in methods:
+        if served.gate is not None:
+            found.setdefault(served.gate, []).append(served)
+    return found
+
+
+async def _subscribed(bus: Bus, server: NatsServer, queue: str, methods: Sequence[Served]) -> list[Any]:
+    return [
+        await bus.nc.subscribe_raw(served.endpoint.subject, server.receiver(served), queue=queue) for served in methods
+    ]
+
+
+async def _while_open(
+    gate: Gate, bus: Bus, server: NatsServer, queue: str, methods: Sequence[Served], seconds: float
+) -> None:
+    """Serve the methods whenever their gate is open; what was on its way when it closed is still answered."""
+    while True:
+        await gate.opened()
+        subscriptions = await _subscribed(bus, server, queue, methods)
+        try:
+            await gate.closed()
+        finally:
+            await _leave(bus, subscriptions, seconds)
 
 
 async def _leave(bus: Bus, subscriptions: Sequence[Any], seconds: float) -> None:

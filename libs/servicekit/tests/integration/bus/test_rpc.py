@@ -14,6 +14,7 @@ from servicekit import deadline, errors
 from servicekit.app import Servicer
 from servicekit.auth import Caller
 from servicekit.calls import Invoker
+from servicekit.gates import Gate
 from servicekit.nats import connect
 from servicekit.rpc import headers
 from servicekit.rpc.server import serve
@@ -115,6 +116,55 @@ async def test_nobody_listening_is_known_at_once(bus):
             await stub_of(bus).Check(HealthCheckRequest(), timeout=30)
 
     assert caught.value.code == "NO_RESPONDERS"
+
+
+async def test_a_method_behind_a_gate_is_heard_only_while_it_is_open(bus, other_bus, until):
+    gate = Gate()
+    servicer = Answering(serving)
+    servicers = [Servicer(health_pb2_grpc.add_HealthServicer_to_server, servicer, {"Check": gate})]
+    invoker = Invoker(UnsafeAllowAll(), transport="nats")
+
+    async def heard():
+        try:
+            return await stub_of(other_bus).Check(HealthCheckRequest()) == SERVING
+        except errors.Unavailable as error:
+            assert error.code == "NO_RESPONDERS"
+            return False
+
+    async def unheard():
+        return not await heard()
+
+    async with serve(bus, bus.service, servicers, invoker=invoker):
+        assert not await heard()
+        for _ in range(2):
+            gate.open()
+            await until(heard)
+            gate.close()
+            await until(unheard)
+        gate.open()
+        await until(heard)
+    assert not await heard()
+
+
+async def test_a_call_that_runs_when_its_gate_closes_is_answered(bus, other_bus, until):
+    gate, held = Gate(), Held()
+    servicers = [Servicer(health_pb2_grpc.add_HealthServicer_to_server, Answering(held), {"Check": gate})]
+
+    async with serve(bus, bus.service, servicers, invoker=Invoker(UnsafeAllowAll(), transport="nats")):
+        gate.open()
+
+        async def started():
+            calls.append(asyncio.create_task(stub_of(other_bus).Check(HealthCheckRequest())))
+            await asyncio.wait(calls, timeout=0.05)
+            return held.started.is_set()
+
+        calls = []
+        await until(started)
+        gate.close()
+        held.let_go.set()
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+
+    assert SERVING in answers
 
 
 async def test_a_slow_peer_costs_no_more_than_the_timeout(bus, other_bus):
