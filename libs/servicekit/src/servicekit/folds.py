@@ -43,12 +43,14 @@ LoadPosition = Callable[[int], Awaitable[int]]
 @dataclass(frozen=True, slots=True)
 class FoldSettings:
     """How a fold works; seconds. `at_once` partitions are applied at the same time: what a connection pool can serve, unless
-    the service lets them share transactions.
+    the service lets them share transactions. `linger_s`: for how long a batch may fill; `gather_s` instead: how long what is
+    new may wait, for those who are in no hurry.
     """
 
     batch: int = 256
     taken: int = 1024
     linger_s: float = 0.005
+    gather_s: float = 0
     at_once: int = 8
     attempts: int = 8
     first_backoff_s: float = 0.05
@@ -143,7 +145,7 @@ class Fold:
         return min((sequence for sequence in found if sequence is not None), default=end + 1)
 
     async def _turn(self, reader: Ordered, changed: asyncio.Future[Literal[True]], held: Mapping[int, int]) -> None:
-        taking = asyncio.ensure_future(reader.take(linger_s=self.settings.linger_s))
+        taking = asyncio.ensure_future(reader.take(linger_s=self.settings.linger_s, gather_s=self.settings.gather_s))
         try:
             await asyncio.wait((taking, changed), return_when=asyncio.FIRST_COMPLETED)
             if taking.done():

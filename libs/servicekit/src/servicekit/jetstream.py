@@ -145,7 +145,8 @@ class Durable:
         for failures in itertools.count():
             try:
                 self._pull = self._pull or await self._make()
-                return await self._pull.take(linger_s=self._subscription.gather_s)
+                gather_s = self._subscription.gather_s
+                return await (self._pull.gather(gather_s) if gather_s else self._pull.take())
             except (Error, Unavailable, TimeoutError) as error:
                 logger.info("consuming %s starts again: %s", self._subscription.stream, type(error).__name__)
                 await self._let_go()

@@ -60,12 +60,13 @@ class Ordered:
         self._pull: Pull | None = None
         self._consumed = 0
 
-    async def take(self, *, linger_s: float = 0) -> list[Delivered]:
-        """Wait for the next messages, at least one, over any failure of the bus."""
+    async def take(self, *, linger_s: float = 0, gather_s: float = 0) -> list[Delivered]:
+        """Wait for the next messages, at least one, over any failure of the bus; `gather_s` as `Pull.gather`."""
         wait = FIRST_WAIT_S
         while True:
             try:
-                return self._in_order(await (self._pull or await self._make()).take(linger_s=linger_s))
+                pull = self._pull or await self._make()
+                return self._in_order(await (pull.gather(gather_s) if gather_s else pull.take(linger_s=linger_s)))
             except (Error, Unavailable, TimeoutError) as error:
                 logger.info("reading %s starts again: %s", self._stream, type(error).__name__)
                 await self.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -89,6 +90,7 @@ class Pull:
         self._batch = batch
         self._buffer: list[Delivered] = []
         self._outstanding = 0
+        self._more = False
         self._gone = False
         self._heard = asyncio.Event()
         self._inbox = b""
@@ -125,10 +127,43 @@ class Pull:
         self._request()
         return taken
 
-    async def _wait(self) -> None:
+    async def gather(self, seconds: float) -> list[Delivered]:
+        """Wait for one message and then `seconds` for others, which come in one burst: many little awakenings cost more than they do.
+
+        While there is more than a batch nothing is waited for. Raises as `take`.
+        """
+        taken: list[Delivered] = []
+        while not taken:
+            if not self._more:
+                await self._first()
+                await asyncio.sleep(seconds)
+            await self._burst()
+            taken, self._buffer = self._buffer[: self._batch], self._buffer[self._batch :]
+            self._more = len(taken) == self._batch
+        return taken
+
+    async def _first(self) -> None:
+        while not self._buffer:
+            await self._wait(most=1)
+
+    async def _burst(self) -> None:
+        """Ask for what there is, and wait until it came: the server says when there is no more."""
+        room = self._batch - len(self._buffer)
+        if room <= 0 or self._gone:
+            return
+        self._send(room, no_wait=True)
+        ends = asyncio.get_running_loop().time() + 2 * HEARTBEAT_S
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(ends):
+                while self._outstanding > 0 and not self._gone:
+                    self._heard.clear()
+                    await self._heard.wait()
+        self._outstanding = 0
+
+    async def _wait(self, *, most: int | None = None) -> None:
         if self._gone:
             raise Gone
-        self._request()
+        self._request(most)
         self._heard.clear()
         try:
             async with asyncio.timeout(2 * HEARTBEAT_S):
@@ -147,15 +182,16 @@ class Pull:
             except TimeoutError:
                 return
 
-    def _request(self) -> None:
-        """Ask for more when less than half a batch is here or on its way; a request lasts ten seconds."""
-        if self._gone or len(self._buffer) + self._outstanding > self._batch // 2:
-            return
-        body = json.dumps(
-            {"batch": self._batch, "expires": int(WAIT_S * 1e9), "idle_heartbeat": int(HEARTBEAT_S * 1e9)}
-        ).encode()
+    def _request(self, most: int | None = None) -> None:
+        """Ask for more when less than half of that is here or on its way; a request lasts ten seconds."""
+        wanted = most or self._batch
+        if not self._gone and len(self._buffer) + self._outstanding <= wanted // 2:
+            self._send(wanted, expires=int(WAIT_S * 1e9), idle_heartbeat=int(HEARTBEAT_S * 1e9))
+
+    def _send(self, batch: int, **asked: bool | int) -> None:
+        body = json.dumps({"batch": batch, **asked}).encode()
         self._bus.nc.send(b"PUB %b %b %d\r\n%b\r\n" % (self._ask, self._inbox, len(body), body))
-        self._outstanding += self._batch
+        self._outstanding += batch
 
     def _receive(self, subject: bytes, reply: bytes, data: bytes, head: bytes | None) -> None:
         if reply.startswith(b"$JS.ACK."):

@@ -28,7 +28,7 @@ from servicekit.partitions import PARTITIONS
 from servicekit.postgres import Pool
 from servicekit.vkeys import read_vkeys
 
-GATHERED: Final = FoldSettings(linger_s=0.25, at_once=PARTITIONS)
+GATHERED: Final = FoldSettings(gather_s=0.25, at_once=PARTITIONS)
 """Decisions are gathered, to be committed together: nobody needs one before its outcomes, and an outcome that is faster waits.
 
 Gathering and building each take a quarter of a second, so what is learned counts within one.

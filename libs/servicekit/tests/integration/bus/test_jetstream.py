@@ -325,8 +325,8 @@ async def test_leaving_gives_back_what_was_not_begun(bus, other_bus, clean, unti
     assert sorted(seen) == sorted(envelope.event_id for envelope in sent)
 
 
-@pytest.mark.parametrize("every_replica", [False, True])
-async def test_consuming_goes_on_after_the_server_was_killed(frail_server, until, every_replica):
+@pytest.mark.parametrize("options", [{}, {"every_replica": True}, {"gather_s": 0.05}])
+async def test_consuming_goes_on_after_the_server_was_killed(frail_server, until, options):
     seen = set()
 
     async def handler(envelope):
@@ -334,7 +334,7 @@ async def test_consuming_goes_on_after_the_server_was_killed(frail_server, until
 
     async with connect(frail_server.settings, "caller") as here:
         await ensure_streams(here)
-        async with consume(here, subscribed(handler, every_replica=every_replica), FAST):
+        async with consume(here, subscribed(handler, **options), FAST):
             before, after = an_envelope(), an_envelope()
             await here.publish(subject("consent", "k"), before)
             await until(lambda: before.event_id in seen)
