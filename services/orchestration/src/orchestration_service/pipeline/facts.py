@@ -5,24 +5,39 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from assent.catalog.v1.value_pb2 import DataCategory
 from catalog.digest import bundle_from_json
 from catalog.expression import Expression, attributes
 from catalog.model import Bundle
 from catalog.texts import attributes_named
 
 MOST: Final = 8
+_NUMBER: Final = {name.removeprefix("DATA_CATEGORY_").lower(): number for name, number in DataCategory.items()}
 _KNOWN: Final[dict[int, Facts]] = {}
 
 
 class Facts:
     """Lookups over one bundle."""
 
-    __slots__ = ("audiences", "bundle", "free", "jurisdictions", "named", "placements", "ranked", "treatments")
+    __slots__ = (
+        "audiences",
+        "bundle",
+        "categories",
+        "free",
+        "jurisdictions",
+        "named",
+        "placements",
+        "ranked",
+        "treatments",
+    )
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
         self.audiences: Mapping[str, Expression] = {
             each.id: bundle.expression(each.audience) for each in bundle.experiments if each.audience is not None
+        }
+        self.categories = {
+            name: frozenset(map(_NUMBER.__getitem__, info.categories)) for name, info in bundle.table.items()
         }
         self.free = frozenset(purpose.id for purpose in bundle.purposes if not purpose.needs_consent)
         self.jurisdictions = sorted({pack.jurisdiction for pack in bundle.active_packs})

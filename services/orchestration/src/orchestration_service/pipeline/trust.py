@@ -47,14 +47,14 @@ def check_subject(asked: Identifier, found: ResolveSubjectResponse) -> None:
 def check_view(draft: Draft, view: GetViewResponse) -> None:
     """Every field is of the bundle, for purposes whose pair with its category the basis allows."""
     assert draft.basis is not None
-    table, basis = draft.bundle.table, draft.basis
-    judged = set[tuple[str, tuple[str, ...]]]()
+    categories, basis = facts_of(draft.bundle).categories, draft.basis
+    judged = set[tuple[int, tuple[str, ...]]]()
     for field in view.fields:
-        info, category, purposes = table.get(field.attribute), _CATEGORY.get(field.category, ""), tuple(field.purposes)
-        if info is None or category not in info.categories or not purposes:
+        category, purposes = field.category, tuple(field.purposes)
+        if category not in categories.get(field.attribute, ()) or not purposes:
             raise WrongAnswer
         if (category, purposes) not in judged:
-            _must(all(basis.allows(purpose, category) for purpose in purposes))
+            _must(all(basis.allows(purpose, _CATEGORY[category]) for purpose in purposes))
             judged.add((category, purposes))
 
 
