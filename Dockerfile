@@ -54,7 +54,7 @@ COPY --from=keys-builder /app /app
 COPY deploy/keys/keys.py /app/keys.py
 USER 0:0
 # A volume takes over the owner of the folder that it is first mounted on.
-RUN for folder in state trust keks consent content eligibility orchestration profile ranking signals; do \
+RUN for folder in state trust keks last-signed consent consent-signer content eligibility orchestration profile ranking signals; do \
         install --directory --owner 65532 --group 65532 --mode 0700 "/keys/${folder}"; done
 USER 65532:65532
 HEALTHCHECK NONE

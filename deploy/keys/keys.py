@@ -23,16 +23,18 @@ from embedded import files
 from embedded.keys import Keys, write_tokens
 from embedded.nats_accounts import ACCOUNTS
 from embedded.scopes import ROLES
-from servicekit.provision import DATABASE, KEPT_BY, KEYS, every_role, roles
+from servicekit.provision import COMPANIONS, DATABASE, KEPT_BY, KEYS, Companion, every_role, roles
 
-SERVICES: Final = tuple(sorted(ACCOUNTS.keys() - {"cli"}))
+PROCESSES: Final = tuple(sorted(ACCOUNTS.keys() - {"cli"}))
+SERVICES: Final = tuple(name for name in PROCESSES if name not in {companion.name for companion in COMPANIONS})
 OWN: Final[Mapping[str, str]] = {
     "consent": "statement.pem",
+    "consent-signer": "checkpoint.pem",
     "orchestration": "tracking.key",
     "profile": "identifier.key",
 }
-"""The one service that has a file besides the key with which it calls its siblings."""
-TRUST: Final = ("jwks.json", "services.jwks.json", "basis.vkeys")
+"""The one process that has a file besides the key with which it calls its siblings."""
+TRUST: Final = ("jwks.json", "services.jwks.json", "basis.vkeys", "checkpoint.vkeys")
 """Public keys, the same for everybody."""
 
 Document = dict[str, Any]
@@ -47,9 +49,9 @@ def own_files(keys: Keys, service: str) -> dict[str, Path]:
 def compose(target: Path) -> None:
     """Fill the folders below `target`; what is there stays."""
     keys = Keys(target / "state" / "keys")
-    keys.create(SERVICES)
+    keys.create(PROCESSES)
     write_tokens(target / "state" / "tokens", keys, ROLES)
-    for service in SERVICES:
+    for service in PROCESSES:
         folder = files.own_folder(target / service, mode=0o700)
         for name, path in own_files(keys, service).items():
             shutil.copy(path, folder / name)
@@ -62,9 +64,10 @@ def kubernetes(state: Path, namespace: str) -> Document:
     """Everything that the dev overlay names and does not carry, as one list."""
     files.own_folder(state, mode=0o700)
     keys = Keys(state / "keys")
-    keys.create(SERVICES)
+    keys.create(PROCESSES)
     tokens = write_tokens(state / "tokens", keys, ROLES)
     items = [*_shared(state, keys, tokens), *(secret for name in SERVICES for secret in _of_service(state, keys, name))]
+    items += [secret for companion in COMPANIONS for secret in _of_companion(state, keys, companion)]
     for item in items:
         item["metadata"]["namespace"] = namespace
     return {"apiVersion": "v1", "kind": "List", "items": items}
@@ -75,7 +78,7 @@ def _shared(state: Path, keys: Keys, tokens: Mapping[str, Path]) -> Iterator[Doc
     yield _object("ConfigMap", "assent-trust", data={name: (keys.folder / name).read_text() for name in TRUST})
     yield _secret("assent-tokens", {path.name: path.read_text() for path in tokens.values()})
     yield _secret("assent-bus-administrator", {"password": bus["cli"]})
-    yield _secret("assent-bus-accounts", {f"{name.upper()}_NATS_PASSWORD": bus[name] for name in ACCOUNTS})
+    yield _secret("assent-bus-accounts", {variable(name): bus[name] for name in ACCOUNTS})
     yield _secret(
         "assent-database-administrator",
         {
@@ -94,6 +97,21 @@ def _of_service(state: Path, keys: Keys, service: str) -> Iterator[Document]:
     run = {"DATABASE__DSN": _dsn(runner, database), "NATS__PASSWORD": bus[service], **running}
     yield _secret(f"{service}-runner", run)
     yield _secret(f"{service}-keys", {name: path.read_text() for name, path in own_files(keys, service).items()})
+
+
+def _of_companion(state: Path, keys: Keys, companion: Companion) -> Iterator[Document]:
+    """As a service that has no schema of its own, so that nothing migrates it."""
+    database, bus = _passwords(state)
+    run = {"DATABASE__DSN": _dsn(companion.role, database), "NATS__PASSWORD": bus[companion.name]}
+    yield _secret(f"{companion.name}-runner", run)
+    yield _secret(
+        f"{companion.name}-keys", {name: path.read_text() for name, path in own_files(keys, companion.name).items()}
+    )
+
+
+def variable(account: str) -> str:
+    """The variable that holds an account's password, as deploy/nats/accounts.conf names it."""
+    return f"{account.upper().replace('-', '_')}_NATS_PASSWORD"
 
 
 def _keys_of(service: str, passwords: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:

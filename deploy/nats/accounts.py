@@ -22,9 +22,14 @@ HEAD: Final = """\
 
 def render() -> str:
     """The `authorization` section, with `$CONSENT_NATS_PASSWORD` where consent's password belongs."""
-    passwords = {name: f"${name.upper()}_NATS_PASSWORD" for name in ACCOUNTS}
+    passwords = {name: f"${variable(name)}" for name in ACCOUNTS}
     section = json.dumps({"users": users(ACCOUNTS, passwords)}, indent=2)
     return f"{HEAD}authorization: {_unquoted(section)}\n"
+
+
+def variable(name: str) -> str:
+    """The variable that holds an account's password."""
+    return f"{name.upper().replace('-', '_')}_NATS_PASSWORD"
 
 
 def _unquoted(text: str) -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from assent.auth.v1.scope_pb2 import scope
-from assent_cli.discovery import installed
-from embedded.nats_accounts import ACCOUNTS
+from assent_cli.discovery import discover, installed
+from embedded.nats_accounts import ACCOUNTS, Account
 
 
 def callers() -> dict[str, dict[str, tuple[str, ...]]]:
@@ -46,3 +46,13 @@ def test_deployments_grant_nothing_beside_the_services_own_tables():
     files = [root / "docker-compose.yml", *(path for path in (root / "deploy").rglob("*") if path.is_file())]
 
     assert [path.name for path in files if path.suffix != ".pyc" and "AUTH__CALLERS" in path.read_text()] == []
+
+
+def test_the_signer_is_asked_by_its_own_service_alone_and_hears_nothing_else():
+    (signer,) = next(service.companions for service in discover() if service.name == "consent")
+    auth = import_module(f"{signer.package}.settings").Settings.model_fields["auth"].annotation
+    service = import_module("assent.consent.v1.signer_service_pb2").DESCRIPTOR.services_by_name["SignerService"]
+    asked = {method.GetOptions().Extensions[scope] for method in service.methods}
+
+    assert auth.model_fields["callers"].get_default(call_default_factory=True) == {"consent": tuple(asked)}
+    assert ACCOUNTS[signer.name] == Account(hears=(f"rpc.{service.full_name}.>",))

@@ -25,9 +25,12 @@ ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 RUN = COMPOSE["services"]
 SERVICES = {service.name: service for service in discover()}
+COMPANIONS = {process.name: process for service in SERVICES.values() for process in service.companions}
+PROCESSES = SERVICES | COMPANIONS
 SERVERS, ONE_SHOT = {"postgres", "nats"}, {"keys", "provision", "streams"}
 
 services = pytest.mark.parametrize("service", SERVICES.values(), ids=lambda service: service.name)
+processes = pytest.mark.parametrize("process", PROCESSES.values(), ids=lambda process: process.name)
 
 
 def interpolated(text: str) -> str:
@@ -51,17 +54,17 @@ def before(name: str) -> dict[str, str]:
 
 
 def test_it_runs_exactly_the_services_that_are_installed_and_what_they_need():
-    assert set(RUN) == SERVERS | ONE_SHOT | set(SERVICES) | {f"migrate-{name}" for name in SERVICES}
+    assert set(RUN) == SERVERS | ONE_SHOT | set(PROCESSES) | {f"migrate-{name}" for name in SERVICES}
 
 
-@services
-def test_a_services_settings_load(service):
-    settings = read(service.name, service)
+@processes
+def test_a_processes_settings_load(process):
+    settings = read(process.name, process)
 
     dsn = urlsplit(settings.database.dsn)
-    assert (dsn.username, dsn.hostname, dsn.path) == (roles(service.name)[1], "postgres", "/assent")
-    assert (settings.nats.user, settings.nats.servers) == (service.name, ("nats://nats:4222",))
-    assert settings.nats.password.get_secret_value() == environment("nats")[f"{service.prefix}_NATS_PASSWORD"]
+    assert (dsn.username, dsn.hostname, dsn.path) == (process.role, "postgres", "/assent")
+    assert (settings.nats.user, settings.nats.servers) == (process.name, ("nats://nats:4222",))
+    assert settings.nats.password.get_secret_value() == environment("nats")[f"{process.prefix}_NATS_PASSWORD"]
     assert (settings.grpc.host, settings.grpc.port) == ("0.0.0.0", 50051)
 
 
@@ -77,8 +80,8 @@ def test_passwords_of_roles_are_those_that_services_connect_with():
     passwords = json.loads(environment("provision")["PASSWORDS"])
 
     used = {}
-    for name in SERVICES:
-        for run in (name, f"migrate-{name}"):
+    for name in PROCESSES:
+        for run in {name, f"migrate-{name}"} & set(RUN):
             for dsn in (urlsplit(value) for variable, value in environment(run).items() if variable.endswith("DSN")):
                 used[dsn.username] = dsn.password
     assert used.items() <= passwords.items()
@@ -105,21 +108,38 @@ def test_a_service_starts_after_its_keys_its_streams_and_its_schema(service):
     assert (before("provision"), before("streams")) == ({"postgres": "service_healthy"}, {"nats": "service_healthy"})
 
 
-@services
-def test_a_service_gets_its_own_keys_and_those_that_are_public(service):
-    assert RUN[service.name]["volumes"][:2] == [
-        f"keys-{service.name}:/run/assent/keys:ro",
+@processes
+def test_a_process_gets_its_own_keys_and_those_that_are_public(process):
+    assert RUN[process.name]["volumes"][:2] == [
+        f"keys-{process.name}:/run/assent/keys:ro",
         "keys-trust:/run/assent/trust:ro",
     ]
-    assert RUN[service.name]["volumes"][2:] == (["keks:/var/lib/assent/keks"] if service.name == KEPT_BY else [])
-    assert f"keys-{service.name}:/keys/{service.name}" in RUN["keys"]["volumes"]
+    assert RUN[process.name]["volumes"][2:] == OWN_VOLUMES.get(process.name, [])
+    assert f"keys-{process.name}:/keys/{process.name}" in RUN["keys"]["volumes"]
+
+
+OWN_VOLUMES = {
+    KEPT_BY: ["keks:/var/lib/assent/keks"],
+    "consent-signer": ["last-signed:/var/lib/assent/last-signed"],
+}
+
+
+def test_the_signer_runs_its_own_module_after_the_ledgers_schema_and_keeps_its_word_on_a_volume_of_its_own():
+    run = RUN["consent-signer"]
+    settings = read("consent-signer", COMPANIONS["consent-signer"])
+
+    assert run["entrypoint"] == ["python", "-m", COMPANIONS["consent-signer"].package]
+    assert run["depends_on"] == RUN["consent"]["depends_on"]
+    assert f"last-signed:{settings.folder}" in run["volumes"]
+    assert "last-signed:/keys/last-signed" in RUN["keys"]["volumes"]  # which makes the folder ours
+    assert settings.ledger == read("consent", SERVICES["consent"]).ledger
 
 
 def test_files_that_settings_name_are_made(tmp_path):
     command = [sys.executable, ROOT / "deploy/keys/keys.py", "compose", tmp_path]
     subprocess.run(command, check=True)
 
-    for name in SERVICES:
+    for name in PROCESSES:
         for value in environment(name).values():
             if value.startswith("/run/assent/"):
                 made = value.replace("/run/assent/keys", str(tmp_path / name)).replace("/run/assent", str(tmp_path))
@@ -168,7 +188,7 @@ def test_rights_on_the_bus_are_those_of_the_table():
 
 
 def test_every_account_has_a_password_and_messages_are_as_large_as_elsewhere():
-    assert {f"{name.upper()}_NATS_PASSWORD" for name in ACCOUNTS} <= environment("nats").keys()
+    assert {f"{name.upper().replace('-', '_')}_NATS_PASSWORD" for name in ACCOUNTS} <= environment("nats").keys()
     assert f"max_payload: {MAX_PAYLOAD}" in (ROOT / "deploy/nats/nats.conf").read_text()
 
 

@@ -25,6 +25,8 @@ OLDEST, NEWEST = "1.31", kubernetes_validate.latest_version()
 """The oldest Kubernetes that the manifests are for, and the newest whose schemas we have."""
 WORKLOADS = ("Deployment", "StatefulSet", "Job")
 SERVICES = {service.name: service for service in discover()}
+COMPANIONS = {process.name: process for service in SERVICES.values() for process in service.companions}
+PROCESSES = SERVICES | COMPANIONS
 REACHABLE = {"consent", "content", "orchestration", "profile", "signals"}
 
 pytestmark = pytest.mark.skipif(
@@ -32,6 +34,7 @@ pytestmark = pytest.mark.skipif(
 )
 overlays = pytest.mark.parametrize("overlay", OVERLAYS)
 services = pytest.mark.parametrize("service", SERVICES.values(), ids=lambda service: service.name)
+processes = pytest.mark.parametrize("process", PROCESSES.values(), ids=lambda process: process.name)
 
 Object = dict[str, Any]
 
@@ -128,7 +131,7 @@ def test_each_installed_service_has_what_it_runs_with(overlay):
         ("PodDisruptionBudget", "server"),
     ):
         assert {name_of(item) for item in of_kind(objects, kind)} - {"postgres", "nats"} == {
-            f"{name}-{suffix}" for name in SERVICES
+            f"{name}-{suffix}" for name in (SERVICES if kind == "Service" else PROCESSES)
         }
     phases = {
         (item["metadata"]["labels"].get("app.kubernetes.io/name"), item["metadata"]["labels"]["assent/phase"])
@@ -152,10 +155,30 @@ def test_a_services_settings_load_in_its_pods_and_in_its_migrations(overlay, ser
 
 
 @overlays
-@services
-def test_files_that_settings_name_are_mounted(overlay, service, secrets):
+def test_the_signer_is_one_process_with_its_own_settings_key_and_volume(overlay, secrets):
+    objects, signer = rendered(overlay), COMPANIONS["consent-signer"]
+    deployment = named(objects, "Deployment", "consent-signer-server")
+    (container,) = pod(deployment)["containers"]
+    settings = importlib.import_module(f"{signer.package}.settings").Settings.read(
+        variables(deployment, objects, secrets)
+    )
+    (mount,) = (mount for mount in container["volumeMounts"] if mount["mountPath"] == str(settings.folder))
+    (volume,) = (volume for volume in pod(deployment)["volumes"] if volume["name"] == mount["name"])
+
+    assert container["command"] == ["python", "-m", signer.package]
+    assert (deployment["spec"]["replicas"], deployment["spec"]["strategy"]) == (1, {"type": "Recreate"})
+    assert settings.nats.user == signer.name
+    assert f"//{signer.role}:" in settings.database.dsn
+    claim = named(objects, "PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"])
+    assert claim["spec"]["accessModes"] == ["ReadWriteOnce"]
+    assert [name_of(job) for job in of_kind(objects, "Job") if "signer" in name_of(job)] == []
+
+
+@overlays
+@processes
+def test_files_that_settings_name_are_mounted(overlay, process, secrets):
     objects = rendered(overlay)
-    deployment = named(objects, "Deployment", f"{service.name}-server")
+    deployment = named(objects, "Deployment", f"{process.name}-server")
     volumes = {volume["name"]: volume for volume in pod(deployment)["volumes"]}
     mounted = set()
     for mount in pod(deployment)["containers"][0]["volumeMounts"]:
@@ -203,7 +226,7 @@ def test_every_image_has_a_tag_that_stays(overlay):
 @overlays
 def test_every_server_is_probed_and_has_time_to_drain(overlay, secrets):
     objects = rendered(overlay)
-    for name, service in SERVICES.items():
+    for name, service in PROCESSES.items():
         deployment = named(objects, "Deployment", f"{name}-server")
         container = pod(deployment)["containers"][0]
         settings = importlib.import_module(f"{service.package}.settings").Settings.read(
@@ -268,7 +291,7 @@ def test_a_release_is_one_tag_and_its_jobs_bear_it(overlay, secrets):
         variables(named(objects, "Deployment", f"{name}-server"), objects, secrets)[
             f"{service.prefix}_TELEMETRY__SERVICE_VERSION"
         ]
-        for name, service in SERVICES.items()
+        for name, service in PROCESSES.items()
     }
     assert versions == {tag}
 

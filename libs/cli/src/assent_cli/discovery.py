@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 
+from servicekit.provision import COMPANIONS, roles
 from servicekit.settings import ServiceSettings
 
 SERVICES = "assent.services"
@@ -18,12 +20,26 @@ class NoSuchService(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One service: its name, its package, and the prefix and names of its settings."""
+    """One process of a service: its name, its package, the prefix and names of its settings, and its role in PostgreSQL.
+
+    `companions` are the further processes of a service; a companion has none, and nothing of its own that is migrated.
+    """
 
     name: str
     package: str
     prefix: str
     settings: frozenset[str]
+    role: str
+    companions: tuple[Service, ...] = ()
+
+    @property
+    def processes(self) -> tuple[Service, ...]:
+        """The service, and what runs beside it."""
+        return (self, *self.companions)
+
+    def sees(self, variable: str) -> bool:
+        """Whether a variable is none of a companion's, whose prefix may begin with this one's."""
+        return not any(variable.startswith(f"{companion.prefix}_") for companion in self.companions)
 
 
 def installed() -> dict[str, str]:
@@ -33,8 +49,6 @@ def installed() -> dict[str, str]:
 
 def is_built(package: str) -> bool:
     """Whether the package can serve: a workspace member may be there before its code is."""
-    from importlib.util import find_spec  # noqa: PLC0415  only here
-
     return find_spec(f"{package}.settings") is not None and find_spec(f"{package}.__main__") is not None
 
 
@@ -52,5 +66,15 @@ def discover(names: Iterable[str] | None = None, packages: Mapping[str, str] | N
 
 def describe(name: str, package: str) -> Service:
     """What a service's settings say about it."""
+    beside = [found for found in COMPANIONS if found.of == name and _has(package, found.module)]
+    companions = (_described(found.name, f"{package}.{found.module}", found.role) for found in beside)
+    return replace(_described(name, package, roles(name)[1]), companions=tuple(companions))
+
+
+def _described(name: str, package: str, role: str) -> Service:
     settings: type[ServiceSettings] = import_module(f"{package}.settings").Settings
-    return Service(name, package, settings.prefix, frozenset(settings.model_fields))
+    return Service(name, package, settings.prefix, frozenset(settings.model_fields), role)
+
+
+def _has(package: str, module: str) -> bool:
+    return find_spec(f"{package}.{module}") is not None

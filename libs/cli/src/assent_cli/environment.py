@@ -35,7 +35,8 @@ def environment(service: Service, place: Place, keys: Keys, more: Mapping[str, s
     prefixed = {f"{service.prefix}_{name}": value for name, value in settings.items()}
     inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
     given = {name: value for name, value in os.environ.items() if name.startswith(f"{service.prefix}_")}
-    return {**inherited, "PYTHONUNBUFFERED": "1", **prefixed, **given, **more}
+    told = {name: value for name, value in {**given, **more}.items() if service.sees(name)}
+    return {**inherited, "PYTHONUNBUFFERED": "1", **prefixed, **told}
 
 
 def _common(service: Service, place: Place, keys: Keys) -> dict[str, str]:
@@ -60,6 +61,9 @@ def _special(service: Service, place: Place, keys: Keys) -> dict[str, str]:
         "statement_key": str(keys.statement_key),
         "basis_keys": str(keys.basis_keys),
         "ledger": keys.ledger,
+        "origin": keys.origin,
+        "key": str(keys.checkpoint_key),
+        "folder": str(place.data),
         "tracking_key": str(keys.tracking_key),
         "identifier_key": str(keys.identifier_key),
         "data_dir": str(place.data),

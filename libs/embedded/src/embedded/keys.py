@@ -20,15 +20,17 @@ from servicekit.vkeys import verifier_key
 ISSUER = "https://assent.invalid/development"
 AUDIENCE = "assent"
 LEDGER = "harbour"
+ORIGIN = "harbour.example/consent/harbour"
 YEAR_S = 365 * 24 * 3600
 
 
 class Keys:
     """The keys below one folder; what is missing is made when `create` is called."""
 
-    def __init__(self, folder: Path, *, ledger: str = LEDGER) -> None:
+    def __init__(self, folder: Path, *, ledger: str = LEDGER, origin: str = ORIGIN) -> None:
         self.folder = folder
         self.ledger = ledger
+        self.origin = origin
         self.issuer = ISSUER
         self.audience = AUDIENCE
         self.issuer_key = folder / "issuer.pem"
@@ -36,6 +38,8 @@ class Keys:
         self.service_keys = folder / "services.jwks.json"
         self.statement_key = folder / "statement.pem"
         self.basis_keys = folder / "basis.vkeys"
+        self.checkpoint_key = folder / "checkpoint.pem"
+        self.checkpoint_keys = folder / "checkpoint.vkeys"
         self.tracking_key = folder / "tracking.key"
         self.identifier_key = folder / "identifier.key"
 
@@ -47,7 +51,7 @@ class Keys:
         """Make what is missing; services that are new join the key set of the others."""
         files.own_folder(self.folder, mode=0o700)
         named = sorted(services)
-        for path in (self.issuer_key, self.statement_key, *map(self.service_key, named)):
+        for path in (self.issuer_key, self.statement_key, self.checkpoint_key, *map(self.service_key, named)):
             _create_key(path)
         for path in (self.tracking_key, self.identifier_key):
             if not path.exists():
@@ -59,6 +63,8 @@ class Keys:
         self.jwks.write_text(_jwks({"issuer": self.issuer_key}))
         self.service_keys.write_text(_jwks({name: self.service_key(name) for name in services}))
         self.basis_keys.write_text(f"{verifier_key(self.ledger, statement)}\n")
+        checkpoint = read_private_key(self.checkpoint_key).public_key()
+        self.checkpoint_keys.write_text(f"{verifier_key(self.origin, checkpoint)}\n")
 
     def token(self, subject: str, scopes: Iterable[str], *, lifetime_s: int = YEAR_S) -> str:
         """A token for an outside caller, with these scopes."""

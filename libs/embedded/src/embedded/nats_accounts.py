@@ -34,6 +34,10 @@ ACCOUNTS: Mapping[str, Account] = {
     "consent": Account(
         writes=("consent",),
     ),
+    # The signer answers the ledger's writer, which may publish to whatever is of `consent`.
+    "consent-signer": Account(
+        hears=("rpc.assent.consent.v1.SignerService.>",),
+    ),
     "signals": Account(
         calls=("consent", "profile"),
         writes=("session", "signal"),

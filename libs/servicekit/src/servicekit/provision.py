@@ -35,6 +35,20 @@ FURTHER: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Companion:
+    """A further process of a service, with a role, an account, a key and a volume of its own: it runs `<package of the service>.<module>`."""
+
+    name: str
+    of: str
+    module: str
+    role: str
+
+
+COMPANIONS: Final = (Companion("consent-signer", "consent", "signing", "consent_signer"),)
+"""Processes that must not share anything with the service whose log they watch."""
+
+
+@dataclass(frozen=True, slots=True)
 class Store:
     """A schema in a database of its own: `<schema>_owner` migrates it, with the package's files, and `roles` get what these grant."""
 

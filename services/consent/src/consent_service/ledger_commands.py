@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from consent_service import verifying
 from consent_service.domain.verification import Refused
+from consent_service.signing import commands as signing_commands
 from consent_service.verifying import Report, Trust, verify_bundle, verify_export
 from consent_service.verifying_database import verify_database
 from servicekit.errors import AssentError
@@ -24,7 +25,11 @@ file = click.Path(path_type=Path, dir_okay=False)
 
 @click.group()
 def ledger() -> None:
-    """The ledger of consent, for those who check it."""
+    """The ledger of consent, for those who check it, and the key of its checkpoints."""
+
+
+ledger.add_command(signing_commands.vkey)
+ledger.add_command(signing_commands.rotate_key)
 
 
 @ledger.command()
