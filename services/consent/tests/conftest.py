@@ -1,4 +1,4 @@
-"""Fixtures of the consent service; its fakes and builders are in `consent_fakes.py` beside this file."""
+"""Fixtures of the consent service; its fakes and builders are in `consent_fakes.py` and its like beside this file."""
 
 from __future__ import annotations
 
@@ -7,37 +7,30 @@ from pathlib import Path
 
 import pytest
 
-from consent_service.store import PostgresLedger
-from servicekit import postgres
-from servicekit.clock import SystemClock
-
 sys.path.insert(0, str(Path(__file__).parent))
 
-from consent_fakes import LEDGER, Bench, MemoryLedger
+from consent_fakes import Bench, MemoryLedger
+from writing_fakes import writing_bench
 
 
 @pytest.fixture
-def memory_ledger():
-    return MemoryLedger()
+def memory_bench():
+    return Bench(MemoryLedger())
 
 
 @pytest.fixture
-async def postgres_ledger(database):
-    fresh = await database("consent")
-    async with postgres.pool(fresh.settings) as pool:
-        ledger = PostgresLedger(pool, LEDGER)
-        await ledger.create(SystemClock())
-        yield ledger
+async def postgres_bench(database):
+    async with writing_bench(await database("consent")) as bench:
+        yield bench
 
 
 @pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.integration)])
-def ledger(request):
-    return request.getfixturevalue(f"{request.param}_ledger")
+def empty_bench(request):
+    return request.getfixturevalue(f"{request.param}_bench")
 
 
 @pytest.fixture
-async def bench(ledger):
+async def bench(empty_bench):
     """The use cases on each ledger, with the example registry published."""
-    made = Bench(ledger)
-    await made.publish()
-    return made
+    await empty_bench.publish()
+    return empty_bench

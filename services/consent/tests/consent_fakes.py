@@ -6,13 +6,12 @@ import asyncio
 import hashlib
 import itertools
 import json
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from consent_service import handlers, history, reading
+from consent_service import batching, handlers, history, planning, reading
 from consent_service.commands import (
     Check,
     Evaluate,
@@ -26,17 +25,20 @@ from consent_service.commands import (
     Withdraw,
 )
 from consent_service.domain import document
-from consent_service.domain.acceptance import Evidence, Item, Screen
+from consent_service.domain.acceptance import Actor, Evidence, Item, Screen
+from consent_service.domain.bodies import PUBLIC_NOTES
 from consent_service.domain.choices import Key, NoticeRef, Scope
 from consent_service.domain.entries import Entry, Head
 from consent_service.domain.fold import unknown
+from consent_service.domain.position import Position
 from consent_service.domain.words import Kind
-from consent_service.ports import Ledger, NoticeBytes, Published, Request, Snapshot, Writing
+from consent_service.planning import Seen
+from consent_service.ports import Ledger, NoticeBytes, Published, Request, Result, Snapshot, Writer, Written
 from consent_service.reading import StatementKey
 from consent_service.registries import Registries
 from servicekit.basis import canonical, ledger_id
-from servicekit.clock import FixedClock
-from servicekit.errors import Unavailable
+from servicekit.clock import Clock, FixedClock
+from servicekit.errors import AlreadyExists, Unavailable
 from servicekit.vkeys import verifier_key
 
 LEDGER = ledger_id("harbour")
@@ -153,10 +155,21 @@ def screen(*items: Item, **changed: Any) -> Screen:
     return Screen(items, **{"notice": ref(), **changed})
 
 
-class MemoryLedger:
-    """Everything in dictionaries; a write that fails leaves no trace."""
+def _shown(entry: Entry) -> Entry:
+    """What is kept of an entry outside its private body."""
+    actor = Actor(entry.actor.type) if entry.actor else None
+    notes = {name: value for name, value in entry.note.items() if name in PUBLIC_NOTES}
+    if entry.link or entry.sealed:
+        return entry
+    return replace(entry, actor=actor, evidence=None, note=notes)
 
-    def __init__(self) -> None:
+
+class MemoryLedger:
+    """Everything in dictionaries, and its own writer; a write that fails leaves no trace."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.clock = clock or FixedClock(NOW)
+        self.recorder = Registries()
         creation = Entry(0, 1, Kind.LEDGER, 0, 0, note={"event": "CREATED", "ledger": LEDGER})
         self.head = Head(LEDGER, 1, 1, 0)
         self.entries: list[Entry] = [creation]
@@ -178,11 +191,69 @@ class MemoryLedger:
         next_start = 0 if epoch < 1 else None
         return Snapshot(self.head, state.members, state.statements, next_start, state.status, state.subject)
 
-    @asynccontextmanager
-    async def writing(self):
+    async def append(self, command):
+        """One command by itself: what a batch of many must come to, too."""
+        needs = planning.needs(command)
         self._answer()
+        request = command.request
         async with self._lock:
-            yield MemoryWriting(self)
+            first = self.results.get(request.id)
+            if first is not None:
+                return self._again(request, *first)
+            seen = self._see(needs, await self.recorder.in_force(self.head, self))
+            draft = planning.plan(command, seen)
+            result = self._result(draft, seen.now_us)
+            if draft.write.entries:
+                self._store(draft, request, result)
+        return result
+
+    def _again(self, request, content_hash, result):
+        if content_hash != request.content_hash:
+            raise AlreadyExists(reason="REQUEST_ID_REUSED")
+        return replace(result, replayed=True)
+
+    def _see(self, needs, registry) -> Seen:
+        return Seen(
+            self.head,
+            batching.time_of(self.head, self.clock.now_us()),
+            registry,
+            self.states,
+            {index: self.entries[index] for index in needs.entries if index < len(self.entries)},
+            {ref[:3]: self.notices[ref[:3]].ref.sha256 for ref in needs.notices if ref[:3] in self.notices},
+        )
+
+    def _result(self, draft, now_us) -> Result:
+        written = tuple(Written(e.index, e.kind.value, e.effective, e.reason) for e in draft.write.entries)
+        return Result(
+            position=Position(LEDGER, self.head.epoch, self.head.size + len(written) - 1),
+            recorded_us=now_us,
+            entries=written,
+            subject=draft.subject,
+            denied=draft.denied,
+            digest=draft.digest,
+            display_status=draft.display_status,
+            carried=draft.carried,
+        )
+
+    def _store(self, draft, request, result) -> None:
+        first, *rest = draft.write.entries
+        self.entries.extend([replace(first, request_id=request.id), *rest])
+        for state in draft.write.states:
+            self.states[state.subject] = state
+            self.roots.setdefault(state.subject, state.subject)
+        for root, subjects in draft.write.rerooted:
+            self.roots.update(dict.fromkeys(subjects, root))
+        self.results[request.id] = request.content_hash, result
+        for notice in draft.notices:
+            self.notices.setdefault(notice.ref[:3], notice)
+        if draft.registry is not None:
+            self.registries.append(draft.registry)
+            named = {"registry_index": draft.registry.index, "registry_digest": draft.registry.digest}
+            self.head = replace(self.head, **named)
+        self.head = replace(self.head, size=len(self.entries), recorded_us=result.recorded_us)
+
+    async def checkpointed(self) -> int:
+        return 0
 
     async def registry_at(self, index: int) -> Published:
         return next(found for found in self.registries if found.index == index)
@@ -200,8 +271,9 @@ class MemoryLedger:
     async def recorded_at(self, index: int) -> int | None:
         return self.entries[index].recorded_us if index < len(self.entries) else None
 
-    async def page(self, subject: str, *, after: int, size: int, amount: int):
-        return [e for e in self.entries[:size] if e.subject == subject and e.index > after][:amount]
+    async def page(self, subject: str, *, after: int, size: int, amount: int, whole: bool):
+        found = [e for e in self.entries[:size] if e.subject == subject and e.index > after][:amount]
+        return found if whole else list(map(_shown, found))
 
     async def notice(self, ref: NoticeRef) -> NoticeBytes | None:
         return self.notices.get(ref[:3])
@@ -214,54 +286,8 @@ class MemoryLedger:
         ]
 
 
-@dataclass
-class MemoryWriting:
-    ledger: MemoryLedger
-
-    @property
-    def head(self) -> Head:
-        return self.ledger.head
-
-    async def registry_at(self, index: int) -> Published:
-        return await self.ledger.registry_at(index)
-
-    async def notice(self, ref: NoticeRef) -> NoticeBytes | None:
-        return await self.ledger.notice(ref)
-
-    async def first_result(self, request_id: str):
-        return self.ledger.results.get(request_id)
-
-    async def lineage(self, subject: str):
-        found = [self.ledger.states.get(subject, unknown(subject))]
-        while found[-1].survivor is not None:
-            found.append(self.ledger.states[found[-1].survivor])
-        return tuple(found)
-
-    async def entry(self, index: int):
-        return self.ledger.entries[index] if index < len(self.ledger.entries) else None
-
-    async def commit(self, commit) -> None:
-        ledger = self.ledger
-        ledger.entries.extend(commit.write.entries)
-        for state in commit.write.states:
-            ledger.states[state.subject] = state
-            ledger.roots.setdefault(state.subject, state.subject)
-        for root, subjects in commit.write.rerooted:
-            ledger.roots.update(dict.fromkeys(subjects, root))
-        ledger.results[commit.request.id] = commit.request.content_hash, commit.result
-        for notice in commit.notices:
-            ledger.notices.setdefault(notice.ref[:3], notice)
-        if commit.registry is not None:
-            ledger.registries.append(commit.registry)
-            named = {"registry_index": commit.registry.index, "registry_digest": commit.registry.digest}
-            ledger.head = replace(ledger.head, **named)
-        if commit.write.entries:
-            recorded_us = commit.write.entries[-1].recorded_us
-            ledger.head = replace(ledger.head, size=len(ledger.entries), recorded_us=recorded_us)
-
-
 _: type[Ledger] = MemoryLedger
-__: type[Writing] = MemoryWriting
+__: type[Writer] = MemoryLedger
 _numbers = itertools.count()
 
 
@@ -270,14 +296,20 @@ def a_request(content: bytes = b"content", request_id: str = "") -> Request:
 
 
 class Bench:
-    """The use cases on one ledger at a clock that stands still."""
+    """The use cases on one ledger at a clock that stands still. A ledger in memory is its own writer."""
 
-    def __init__(self, ledger: Ledger, clock: FixedClock | None = None) -> None:
+    def __init__(self, ledger: Ledger, writer: Writer | None = None, clock: FixedClock | None = None) -> None:
         self.ledger = ledger
-        self.clock = clock or FixedClock(NOW)
+        self.writer = writer or ledger
+        self.clock = clock or getattr(ledger, "clock", None) or FixedClock(NOW)
         self.registries = Registries()
         self.key = StatementKey(KEY, VKEY.key_id)
         self._with = {"ledger": ledger, "registries": self.registries, "clock": self.clock}
+
+    async def entomb(self, subject: str) -> None:
+        """Leave of the subject what an erasure leaves."""
+        self.ledger.states[subject] = replace(unknown(subject), erased=True)
+        self.ledger.roots[subject] = subject
 
     async def publish(self, *, request: Request | None = None, **changed: Any):
         words = [NoticeBytes(ref("en"), WORDS), NoticeBytes(ref("de"), WORDS_DE)]
@@ -285,15 +317,15 @@ class Bench:
 
     async def publish_bytes(self, document: bytes, notices=(), request: Request | None = None):
         command = Publish(request or a_request(document), document, tuple(notices), ("one", "two"))
-        return await handlers.write(command, **self._with)
+        return await handlers.write(command, writer=self.writer, ledger=self.ledger)
 
     async def choose(self, subject: str, *items: Item, request: Request | None = None, **changed: Any):
         command = RecordChoice(request or a_request(), subject, screen(*items, **changed))
-        return await handlers.write(command, **self._with)
+        return await handlers.write(command, writer=self.writer, ledger=self.ledger)
 
     async def withdraw(self, subject: str, *scopes: Scope, request: Request | None = None, **changed: Any):
         command = Withdraw(request or a_request(), subject, scopes or (Scope("*"),), **changed)
-        return await handlers.write(command, **self._with)
+        return await handlers.write(command, writer=self.writer, ledger=self.ledger)
 
     async def object(self, subject: str, *items: Item, **changed: Any):
         """Objections, restrictions and their lifting, as items."""
@@ -303,11 +335,11 @@ class Bench:
     async def signal(self, subject: str, on: bool = True, request: Request | None = None, **changed: Any):
         fields = {"evidence": Evidence(method="button"), **changed}
         command = Signal(request or a_request(), subject, fields.pop("signal", "gpc"), on, **fields)
-        return await handlers.write(command, **self._with)
+        return await handlers.write(command, writer=self.writer, ledger=self.ledger)
 
     async def link(self, survivor: str, absorbed: str, linked: bool = True, request: Request | None = None):
         command = SetLink(request or a_request(), survivor, absorbed, linked)
-        return await handlers.write(command, **self._with)
+        return await handlers.write(command, writer=self.writer, ledger=self.ledger)
 
     async def check(self, subject: str, *keys: Key, **changed: Any):
         keys = keys or (Key("offers", "mobile", "transaction"),)
@@ -327,7 +359,8 @@ class Bench:
         return await history.get_consent_state(Look(subject, **changed), **self._with)
 
     async def events(self, subject: str, **changed: Any):
-        return await history.list_consent_events(ListEvents(subject, **changed), ledger=self.ledger)
+        whole = changed.pop("whole", True)
+        return await history.list_consent_events(ListEvents(subject, **changed), ledger=self.ledger, whole=whole)
 
     async def registry(self, **changed: Any):
         return await history.get_registry(FindRegistry(**changed), ledger=self.ledger)

@@ -2,33 +2,88 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from assent.consent.v1.consent_service_pb2_grpc import (
+    ConsentServiceStub,
+    RegistryServiceStub,
     add_ConsentServiceServicer_to_server,
     add_RegistryServiceServicer_to_server,
 )
+from consent_service.announcements import Relay
+from consent_service.commands import Command
+from consent_service.forwarding import SERVICE, Forwarding
+from consent_service.keys import (
+    CachedSubjectKeys,
+    Eventual,
+    EventualSubjectKeys,
+    KekFolder,
+    PostgresSubjectKeys,
+    SubjectKeys,
+)
+from consent_service.ports import Confirmations, Result, Writer
 from consent_service.reading import StatementKey
 from consent_service.registries import Registries
 from consent_service.rpc import ConsentServicer, Ports, RegistryServicer
 from consent_service.settings import Settings
-from consent_service.store import PostgresLedger
-from servicekit import nats, outbox, postgres
-from servicekit.app import App, Servicer
+from consent_service.signing.client import SignerClient
+from consent_service.storage import PostgresLedger, PostgresLog, PostgresOutbox
+from consent_service.writer import LedgerWriter, With, no_writer
+from servicekit import nats, postgres
+from servicekit.app import App, Check, Servicer, Task
+from servicekit.auth import ServiceIdentity
 from servicekit.auth.identity import read_private_key
 from servicekit.basis import ledger_id
 from servicekit.clock import SystemClock
+from servicekit.errors import Unavailable
+from servicekit.gates import Gate
 from servicekit.vkeys import verifier_key
 
+SCHEMA: Final = "consent"
+CONSENT_WRITES: Final = (
+    "GrantConsent",
+    "WithdrawConsent",
+    "RecordChoice",
+    "RecordObjection",
+    "RecordOptOutSignal",
+    "SetSubjectLink",
+)
+REGISTRY_WRITES: Final = ("PublishRegistry",)
+"""The methods that only the writer serves over NATS."""
+ELECTION_S: Final = 10.0
+"""How long a replica that starts waits to know who writes before it is ready all the same: reads go on without a writer."""
 
-def servicers(ports: Ports) -> list[Servicer]:
+
+class Elsewhere:
+    """In place of a writer where this replica cannot be it."""
+
+    async def append(self, command: Command) -> Result:
+        """Nobody writes here."""
+        del command
+        raise no_writer()
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """The writing part of a replica: what appends, its gate, and what runs for it."""
+
+    writer: Writer
+    gate: Gate
+    tasks: dict[str, Task] = field(default_factory=dict)
+    checks: dict[str, Check] = field(default_factory=dict)
+
+
+def servicers(ports: Ports, gate: Gate) -> list[Servicer]:
     """Wiring only."""
     return [
-        Servicer(add_ConsentServiceServicer_to_server, ConsentServicer(ports)),
-        Servicer(add_RegistryServiceServicer_to_server, RegistryServicer(ports)),
+        Servicer(add_ConsentServiceServicer_to_server, ConsentServicer(ports), dict.fromkeys(CONSENT_WRITES, gate)),
+        Servicer(add_RegistryServiceServicer_to_server, RegistryServicer(ports), dict.fromkeys(REGISTRY_WRITES, gate)),
     ]
 
 
@@ -40,17 +95,86 @@ def statement_key(path: Path, ledger: str) -> StatementKey:
 
 @asynccontextmanager
 async def build(settings: Settings) -> AsyncIterator[App]:
-    """Open the database and the bus, and begin the ledger if there is none."""
+    """Open the databases and the bus."""
     async with AsyncExitStack() as opened:
-        pool = await opened.enter_async_context(postgres.pool(settings.database))
+        pool = await opened.enter_async_context(
+            postgres.pool(settings.reader.database or settings.database, schema=SCHEMA)
+        )
         bus = await opened.enter_async_context(nats.connect(settings.nats, settings.service))
-        ledger, clock = PostgresLedger(pool, ledger_id(settings.ledger)), SystemClock()
-        await ledger.create(clock)
-        key = statement_key(settings.statement_key, settings.ledger)
-        ports = Ports(ledger=ledger, registries=Registries(), clock=clock, key=key)
+        identity = ServiceIdentity(settings.service, read_private_key(settings.auth.service_key))
+        tasks: dict[str, Task] = {}
+        keys = subject_keys(settings, tasks)
+        ledger = PostgresLedger(pool, ledger_id(settings.ledger), keys)
+        await ledger.require_own()
+        registries = Registries()
+        writing = await _writing(settings, opened, bus, SignerClient(bus, identity), keys, registries)
+        channel = bus.channel(SERVICE, identity=identity)
+        ports = Ports(
+            ledger=ledger,
+            writer=writing.writer,
+            registries=registries,
+            clock=SystemClock(),
+            key=statement_key(settings.statement_key, settings.ledger),
+            consent=Forwarding(writing.gate, ConsentServiceStub(channel)),
+            registry=Forwarding(writing.gate, RegistryServiceStub(channel)),
+        )
         yield App(
-            servicers=servicers(ports),
-            tasks={"outbox": partial(outbox.relay, pool, bus)},
-            checks={"database": partial(postgres.check, pool)},
+            servicers=servicers(ports, writing.gate),
+            tasks={**tasks, **writing.tasks},
+            checks={"database": partial(postgres.check, pool), **writing.checks},
             bus=bus,
         )
+
+
+def subject_keys(settings: Settings, tasks: dict[str, Task]) -> SubjectKeys | None:
+    """The subjects' keys, which may come later than the service does; None when they are not configured."""
+    database, folder = settings.keys.database, settings.keys.folder
+    if database is None or folder is None:
+        return None
+    clock = SystemClock()
+    keys: Eventual[SubjectKeys] = Eventual(database, lambda pool: PostgresSubjectKeys(pool, KekFolder(folder), clock))
+    tasks["keys"] = keys.hold
+    return EventualSubjectKeys(keys)
+
+
+async def _writing(
+    settings: Settings,
+    opened: AsyncExitStack,
+    bus: nats.Bus,
+    confirmations: Confirmations,
+    keys: SubjectKeys | None,
+    registries: Registries,
+) -> Writing:
+    """A candidate for the writer, with its relay, where database and keys are configured for one."""
+    database, ledger = settings.writer.database, ledger_id(settings.ledger)
+    if database is None or keys is None:
+        return Writing(Elsewhere(), Gate())
+    pool = await opened.enter_async_context(postgres.pool(database, schema=SCHEMA))
+    given = With(
+        log=PostgresLog(pool, ledger),
+        keys=CachedSubjectKeys(keys),
+        registries=registries,
+        clock=SystemClock(),
+        confirmations=confirmations,
+        name=settings.instance,
+    )
+    writer = LedgerWriter(given)
+    relay = Relay(PostgresOutbox(pool), bus, ledger, writer.gate, writer.appended)
+    return Writing(
+        writer,
+        writer.gate,
+        {"writer": writer.run, "relay": relay.run},
+        {"writer": elected(writer.settled)},
+    )
+
+
+def elected(settled: asyncio.Event) -> Check:
+    """Not ready before it is known who writes, unless that takes too long."""
+    loop = asyncio.get_running_loop()
+    give_up = loop.time() + ELECTION_S
+
+    async def check() -> None:
+        if not settled.is_set() and loop.time() < give_up:
+            raise Unavailable("Nobody knows yet who writes.", reason="NO_WRITER")
+
+    return check

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from consent_service.domain.acceptance import Actor, Evidence, Screen
 from consent_service.domain.basis import DEFAULT_TTL_US
 from consent_service.domain.choices import Key, NoticeRef, Scope
 from consent_service.domain.position import Position
+from consent_service.domain.words import Kind
 from consent_service.ports import NoticeBytes, Request
 
 
@@ -70,6 +72,24 @@ class Publish:
 
 
 @dataclass(frozen=True, slots=True)
+class Seal:
+    """SEALED or UNSEALED for these subjects and all their members, as an erasure case wants it."""
+
+    request: Request
+    subjects: tuple[str, ...]
+    kind: Kind
+    case: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What the ledger says of itself: that it was created, that an epoch began, that a key was rotated."""
+
+    note: Mapping[str, str]
+    request: Request | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """Keys of a subject to judge now."""
 
@@ -127,5 +147,5 @@ class FindRegistry:
     position: Position | None = None
 
 
-Command = RecordChoice | Withdraw | Signal | SetLink | Publish
+Command = RecordChoice | Withdraw | Signal | SetLink | Publish | Seal | Note
 """All that writes."""

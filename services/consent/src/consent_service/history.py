@@ -157,11 +157,11 @@ def _all_verdicts(registry: Registry, state: SubjectState, at_us: int) -> list[t
     ]
 
 
-async def list_consent_events(query: ListEvents, *, ledger: Ledger) -> Listed:
-    """A page of the subject's own entries, in index order."""
+async def list_consent_events(query: ListEvents, *, ledger: Ledger, whole: bool = False) -> Listed:
+    """A page of the subject's own entries, in index order; unless they are `whole`, without evidence and who acted."""
     snapshot = await ledger.read(query.subject)
     size = snapshot.head.size
-    found = await ledger.page(query.subject, after=query.after, size=size, amount=query.amount + 1)
+    found = await ledger.page(query.subject, after=query.after, size=size, amount=query.amount + 1, whole=whole)
     return Listed(
         entries=tuple(found[: query.amount]),
         more=len(found) > query.amount,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from consent_service.commands import Command, Publish, RecordChoice, SetLink, Signal, Withdraw
+from consent_service.commands import Command, Note, Publish, RecordChoice, Seal, SetLink, Signal, Withdraw
 from consent_service.domain import acceptance, entries, objections, publishing
 from consent_service.domain.acceptance import Item, Screen
 from consent_service.domain.choices import NoticeRef, Scope, Statement
@@ -94,6 +94,10 @@ def needs(command: Command) -> Needs:
         return Needs(notices=tuple(notice.ref for key, notice in known.items() if key not in given))
     if isinstance(command, SetLink):
         return Needs((command.survivor, command.absorbed))
+    if isinstance(command, Seal):
+        return Needs(command.subjects)
+    if isinstance(command, Note):
+        return Needs()
     if isinstance(command, RecordChoice):
         acceptance.refuse_overlaps(command.screen.items)
     if isinstance(command, Withdraw) and command.grant is not None:
@@ -190,13 +194,27 @@ def plan_link(command: SetLink, seen: Seen) -> Draft:
         write = entries.unlink(
             seen.head, command.survivor, absorbed, now_us=seen.now_us, evidence_ref=command.evidence_ref
         )
-    return Draft(write, above[-1].subject, carried=_carried(write))
+    return Draft(write, above[-1].subject, carried=carried(write.entries))
 
 
-def _carried(write: Write) -> tuple[Statement, ...]:
+def carried(written: Sequence[Entry]) -> tuple[Statement, ...]:
     """The denials that a link brings to the subject that answers."""
-    last = write.entries[-1].link if write.entries else None
+    last = written[-1].link if written else None
     return last.statements if last is not None else ()
+
+
+def plan_seal(command: Seal, seen: Seen) -> Draft:
+    """One entry for each subject."""
+    states = [seen.lineage(subject)[0] for subject in command.subjects]
+    write = entries.seal(seen.head, states, command.kind, now_us=seen.now_us, case=command.case)
+    return Draft(write, states[-1].subject)
+
+
+def plan_note(command: Note, seen: Seen) -> Draft:
+    """One entry about nobody."""
+    head = seen.head
+    entry = Entry(head.size, head.epoch, Kind.LEDGER, seen.now_us, seen.now_us, note=command.note)
+    return Draft(Write((entry,)))
 
 
 def plan_publication(command: Publish, seen: Seen) -> Draft:
@@ -241,4 +259,6 @@ _PLANS: Final[Mapping[type[Any], Callable[[Any, Seen], Draft]]] = {
     Signal: plan_signal,
     SetLink: plan_link,
     Publish: plan_publication,
+    Seal: plan_seal,
+    Note: plan_note,
 }

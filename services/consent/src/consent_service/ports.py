@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from consent_service.domain.choices import NoticeRef
-from consent_service.domain.entries import Entry, Head, Lineage, Write
+from consent_service.domain.entries import Entry, Head
 from consent_service.domain.fold import Statements
 from consent_service.domain.position import Position
 from consent_service.domain.words import Status
+
+if TYPE_CHECKING:
+    from consent_service.commands import Command
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +26,21 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """One entry of a result."""
+    """One entry of a result; `leaf_hash` is that of the log."""
 
     index: int
     kind: str
     effective: bool
     reason: str = ""
+    leaf_hash: bytes = b""
+
+
+class Opened(NamedTuple):
+    """What a receipt shows of an entry: its leaf, its public body, and the salt that opens the commitment to it (none for an open body)."""
+
+    leaf: bytes
+    pub: bytes
+    salt: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +56,7 @@ class Result:
     display_status: str = ""
     carried: Statements = ()
     replayed: bool = False
+    opened: tuple[Opened, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +75,6 @@ class Published:
     epoch: int
     digest: str
     document: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """Everything that one write stores together."""
-
-    request: Request
-    result: Result
-    write: Write
-    registry: Published | None = None
-    notices: tuple[NoticeBytes, ...] = field(default=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,28 +101,23 @@ class Publications(Protocol):
         ...
 
 
-class Writing(Publications, Protocol):
-    """A write in progress: nobody else writes until it ends. It reads on its own, so that it never waits for a connection."""
+class Writer(Protocol):
+    """Who appends: the ledger's one writer, or whoever asks it."""
 
-    @property
-    def head(self) -> Head:
-        """The head, which stays until `commit`."""
+    async def append(self, command: Command) -> Result:
+        """Append what the command says, or nothing; returns once it is stored.
+
+        Raises why it is turned away, Exhausted OVERLOADED, Unavailable NO_WRITER, KEYS_UNAVAILABLE or, when it is not known whether
+        it was stored, CONSENT_UNAVAILABLE: the same request again gives the answer.
+        """
         ...
 
-    async def first_result(self, request_id: str) -> tuple[bytes, Result] | None:
-        """Content hash and result of an earlier write with this id."""
-        ...
 
-    async def lineage(self, subject: str) -> Lineage:
-        """The subject's state and those of the subjects above it; an empty state for one nobody knows."""
-        ...
+class Confirmations(Protocol):
+    """Who has seen every head that was signed."""
 
-    async def entry(self, index: int) -> Entry | None:
-        """One entry."""
-        ...
-
-    async def commit(self, commit: Commit) -> None:
-        """Store it all, and announce it; it counts once the write is left without an error."""
+    async def confirm(self, size: int, root: bytes, epoch: int) -> None:
+        """Return when a writer of this epoch may append to this head; raises FailedPrecondition FORK, Unavailable NO_SIGNER."""
         ...
 
 
@@ -130,10 +126,6 @@ class Ledger(Publications, Protocol):
 
     async def read(self, subject: str, *, epoch: int = 0) -> Snapshot:
         """One snapshot; `next_start` is where the first epoch after `epoch` began."""
-        ...
-
-    def writing(self) -> AbstractAsyncContextManager[Writing]:
-        """Begin a write."""
         ...
 
     async def registry(self, digest: str = "") -> Published | None:
@@ -152,6 +144,13 @@ class Ledger(Publications, Protocol):
         """The subject's entries in order: the first `size` of the ledger, recorded and happened no later than these times."""
         ...
 
-    async def page(self, subject: str, *, after: int, size: int, amount: int) -> Sequence[Entry]:
-        """At most `amount` of the subject's entries in order: the first `size` of the ledger, with an index above `after`."""
+    async def page(self, subject: str, *, after: int, size: int, amount: int, whole: bool) -> Sequence[Entry]:
+        """At most `amount` of the subject's entries in order: the first `size` of the ledger, with an index above `after`.
+
+        Unless they are `whole`, of evidence and actor there is only the actor's type.
+        """
+        ...
+
+    async def checkpointed(self) -> int:
+        """How many entries the newest checkpoint covers."""
         ...

@@ -8,12 +8,14 @@ from assent.catalog.v1.value_pb2 import DataCategory
 from assent.consent.v1 import consent_service_pb2 as pb
 from assent.consent.v1 import types_pb2
 from consent_service.domain.acceptance import Actor, Evidence
+from consent_service.domain.bodies import PUBLIC_NOTES
 from consent_service.domain.choices import Key, NoticeRef, Scope, Statement
 from consent_service.domain.entries import Entry
 from consent_service.domain.position import Position
 from consent_service.domain.verdicts import Verdict
 from consent_service.domain.words import Basis, State
 from consent_service.ports import Result
+from consent_service.receipts import Receipt
 
 _KINDS: Final = {name.removeprefix("CHOICE_KIND_"): number for name, number in types_pb2.ChoiceKind.items()}
 _CATEGORIES: Final = {
@@ -26,8 +28,6 @@ _STATES: Final[dict[State, types_pb2.ConsentState.ValueType]] = {
     for state in State
 }
 _BASES: Final = {basis: types_pb2.LawfulBasis.Value(f"LAWFUL_BASIS_{basis.value}") for basis in Basis}
-PUBLIC_NOTES: Final = frozenset({"display_status"})
-"""Notes of an entry that say nothing about anybody's device, words or time."""
 
 
 def kind_number(kind: str) -> types_pb2.ChoiceKind.ValueType:
@@ -40,14 +40,15 @@ def position(value: Position) -> types_pb2.Position:
     return types_pb2.Position(ledger=value.ledger, epoch=value.epoch, index=value.index)
 
 
-def result(value: Result) -> types_pb2.WriteResult:
-    """The result of a write. A receipt joins it with the transparency log."""
+def result(value: Result, receipt: Receipt | None, reached: types_pb2.WaitFor.ValueType) -> types_pb2.WriteResult:
+    """The result of a write."""
     entries = [
         types_pb2.Entry(
             index=entry.index,
             kind=kind_number(entry.kind),
             effective=entry.effective,
             reason=entry.reason,
+            leaf_hash=entry.leaf_hash,
         )
         for entry in value.entries
     ]
@@ -58,7 +59,8 @@ def result(value: Result) -> types_pb2.WriteResult:
         entries=entries,
         resolved_subject=value.subject,
         replayed=value.replayed,
-        reached=types_pb2.WAIT_FOR_COMMITTED,
+        receipt=types_pb2.Receipt(**receipt._asdict()) if receipt else None,
+        reached=reached,
     )
 
 

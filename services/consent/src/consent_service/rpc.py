@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from assent.consent.v1 import basis_pb2
+from assent.consent.v1 import basis_pb2, types_pb2
 from assent.consent.v1 import consent_service_pb2 as pb
 from assent.consent.v1 import consent_service_pb2_grpc as stubs
-from consent_service import handlers, history, reading, replies, requests
-from consent_service.ports import Ledger
+from consent_service import handlers, history, reading, receipts, replies, requests, waiting
+from consent_service.commands import Command
+from consent_service.forwarding import Forwarding, written
+from consent_service.ports import Ledger, Result, Writer
 from consent_service.reading import StatementKey
 from consent_service.registries import Registries
 from servicekit.auth.caller import caller
@@ -21,12 +23,24 @@ EVIDENCE = "consent.evidence"
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What the servicers need."""
+    """What the servicers need. The forwardings lead to the writer, when that is another replica."""
 
     ledger: Ledger
+    writer: Writer
     registries: Registries
     clock: Clock
     key: StatementKey
+    consent: Forwarding | None = None
+    registry: Forwarding | None = None
+
+
+async def _write(
+    command: Command, wait_for: types_pb2.WaitFor.ValueType, ports: Ports
+) -> tuple[Result, types_pb2.WriteResult]:
+    """Append, wait as long as was asked for, and give a receipt."""
+    result = await handlers.write(command, writer=ports.writer, ledger=ports.ledger)
+    reached = await waiting.reached(result, wait_for, ports.ledger)
+    return result, replies.result(result, receipts.sign(result, ports.key), reached)
 
 
 class ConsentServicer(stubs.ConsentServiceServicer):
@@ -34,51 +48,56 @@ class ConsentServicer(stubs.ConsentServiceServicer):
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
+        self.forwarding = ports.consent
         self._with: dict[str, Any] = {
             "ledger": ports.ledger,
             "registries": ports.registries,
             "clock": ports.clock,
         }
 
+    @written
     async def GrantConsent(self, request: pb.GrantConsentRequest, context: Any) -> pb.GrantConsentResponse:
         """Grant."""
         del context
-        result = await handlers.write(requests.grant(request), **self._with)
-        return pb.GrantConsentResponse(result=replies.result(result))
+        _, said = await _write(requests.grant(request), request.wait_for, self._ports)
+        return pb.GrantConsentResponse(result=said)
 
+    @written
     async def RecordChoice(self, request: pb.RecordChoiceRequest, context: Any) -> pb.RecordChoiceResponse:
         """Record a preference screen."""
         del context
-        result = await handlers.write(requests.record_choice(request), **self._with)
-        return pb.RecordChoiceResponse(result=replies.result(result))
+        _, said = await _write(requests.record_choice(request), request.wait_for, self._ports)
+        return pb.RecordChoiceResponse(result=said)
 
+    @written
     async def WithdrawConsent(self, request: pb.WithdrawConsentRequest, context: Any) -> pb.WithdrawConsentResponse:
         """Take back."""
         del context
-        result = await handlers.write(requests.withdraw(request), **self._with)
-        return pb.WithdrawConsentResponse(result=replies.result(result), denied=result.denied)
+        result, said = await _write(requests.withdraw(request), request.wait_for, self._ports)
+        return pb.WithdrawConsentResponse(result=said, denied=result.denied)
 
+    @written
     async def RecordObjection(self, request: pb.RecordObjectionRequest, context: Any) -> pb.RecordObjectionResponse:
         """Object, restrict, or lift that."""
         del context
-        result = await handlers.write(requests.objection(request), **self._with)
-        return pb.RecordObjectionResponse(result=replies.result(result), denied=result.denied)
+        result, said = await _write(requests.objection(request), request.wait_for, self._ports)
+        return pb.RecordObjectionResponse(result=said, denied=result.denied)
 
+    @written
     async def RecordOptOutSignal(
         self, request: pb.RecordOptOutSignalRequest, context: Any
     ) -> pb.RecordOptOutSignalResponse:
         """Honour a signal."""
         del context
-        result = await handlers.write(requests.signal(request), **self._with)
-        return pb.RecordOptOutSignalResponse(
-            result=replies.result(result), display_status=replies.display_status(result.display_status)
-        )
+        result, said = await _write(requests.signal(request), request.wait_for, self._ports)
+        return pb.RecordOptOutSignalResponse(result=said, display_status=replies.display_status(result.display_status))
 
+    @written
     async def SetSubjectLink(self, request: pb.SetSubjectLinkRequest, context: Any) -> pb.SetSubjectLinkResponse:
         """Link or separate two subjects."""
         del context
-        result = await handlers.write(requests.set_link(request), **self._with)
-        return pb.SetSubjectLinkResponse(result=replies.result(result), carried=map(replies.statement, result.carried))
+        result, said = await _write(requests.set_link(request), request.wait_for, self._ports)
+        return pb.SetSubjectLinkResponse(result=said, carried=map(replies.statement, result.carried))
 
     async def CheckConsent(self, request: pb.CheckConsentRequest, context: Any) -> pb.CheckConsentResponse:
         """Judge keys."""
@@ -114,8 +133,11 @@ class ConsentServicer(stubs.ConsentServiceServicer):
         del context
         if request.with_evidence:
             caller().require(EVIDENCE)
-        listed = await history.list_consent_events(requests.list_events(request), ledger=self._ports.ledger)
-        ledger, whole = listed.position.ledger, request.with_evidence
+        whole = request.with_evidence
+        listed = await history.list_consent_events(
+            requests.list_events(request), ledger=self._ports.ledger, whole=whole
+        )
+        ledger = listed.position.ledger
         return pb.ListConsentEventsResponse(
             events=[replies.event(entry, ledger, with_evidence=whole) for entry in listed.entries],
             next_page_token=str(listed.entries[-1].index) if listed.more else "",
@@ -130,15 +152,14 @@ class RegistryServicer(stubs.RegistryServiceServicer):
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
+        self.forwarding = ports.registry
 
+    @written
     async def PublishRegistry(self, request: pb.PublishRegistryRequest, context: Any) -> pb.PublishRegistryResponse:
         """Publish a document."""
         del context
-        ports = self._ports
-        result = await handlers.write(
-            requests.publish(request), ledger=ports.ledger, registries=ports.registries, clock=ports.clock
-        )
-        return pb.PublishRegistryResponse(result=replies.result(result), digest=result.digest)
+        result, said = await _write(requests.publish(request), request.wait_for, self._ports)
+        return pb.PublishRegistryResponse(result=said, digest=result.digest)
 
     async def GetRegistry(self, request: pb.GetRegistryRequest, context: Any) -> pb.GetRegistryResponse:
         """Show a document."""

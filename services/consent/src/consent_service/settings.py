@@ -12,6 +12,7 @@ from servicekit.provision import KEYS
 from servicekit.settings import AuthSettings, DatabaseSettings, Group, Schema, ServiceSettings
 
 CALLERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "consent": ("consent.choose", "consent.link", "consent.registry"),
     "content": ("consent.registry", "consent.check"),
     "orchestration": ("consent.check",),
     "profile": ("consent.link",),
@@ -21,7 +22,7 @@ CALLERS: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 class Auth(AuthSettings):
-    """Who is believed, and what each sibling may do here."""
+    """Who is believed, and what each sibling may do here. The service calls itself: a replica forwards writes to the writer."""
 
     callers: Mapping[str, tuple[str, ...]] = CALLERS
 
@@ -47,13 +48,34 @@ class KeysSettings(Group):
         return DatabaseSettings(dsn=self.shredder_dsn, max_size=2) if self.shredder_dsn else None
 
 
+class RoleSettings(Group):
+    """The ledger's database as one of its further roles. Without a DSN, what the role is for is not done here."""
+
+    dsn: str | None = Field(default=None, repr=False, min_length=1)
+    max_size: int = Field(default=8, ge=1)
+    statement_timeout_ms: int = Field(default=5000, gt=0)
+
+    @property
+    def database(self) -> DatabaseSettings | None:
+        """For the role's pool; its schema is `consent`."""
+        if not self.dsn:
+            return None
+        return DatabaseSettings(dsn=self.dsn, max_size=self.max_size, statement_timeout_ms=self.statement_timeout_ms)
+
+
 class Settings(ServiceSettings, prefix="CONSENT"):
-    """`ledger` names the ledger: its id is derived from the name, and the statement key bears it."""
+    """`ledger` names the ledger: its id is derived from the name, and the statement key bears it.
+
+    `reader` (role consent_reader; by default `database`) answers, `writer` (role consent_writer) may become the ledger's writer; it needs
+    the keys too.
+    """
 
     auth: Auth
     ledger: str = Field(default="harbour", pattern=r"^[a-z][a-z0-9_.-]{0,62}$")
     statement_key: Path
     keys: KeysSettings = KeysSettings()
+    reader: RoleSettings = RoleSettings()
+    writer: RoleSettings = RoleSettings(max_size=2)
 
     def schemas(self) -> Sequence[Schema]:
         """The ledger, and the keys when they are configured."""

@@ -6,10 +6,9 @@ import asyncio
 
 import asyncpg
 import pytest
-from consent_fakes import LEDGER, Bench, a_request, grant
+from consent_fakes import a_request, grant
+from writing_fakes import writing_bench
 
-from consent_service.store import PostgresLedger
-from servicekit import postgres
 from servicekit.clock import SystemClock
 from servicekit.errors import Unavailable
 from testkit.builders import a_subject
@@ -25,11 +24,7 @@ async def used(database):
 
 @pytest.fixture
 async def bench(used):
-    async with postgres.pool(used.settings) as pool:
-        ledger = PostgresLedger(pool, LEDGER)
-        clock = SystemClock()
-        await ledger.create(clock)
-        made = Bench(ledger, clock)
+    async with writing_bench(used, clock=SystemClock()) as made:
         await made.publish()
         yield made
 
@@ -107,7 +102,7 @@ async def test_a_crash_of_the_database_loses_and_doubles_no_write_and_leaves_no_
 
     connection = await asyncpg.connect(used.dsn, server_settings={"search_path": "consent"})
     try:
-        rows = await connection.fetch("select idx, subject_id from entry order by idx")
+        rows = await connection.fetch("select idx, subject_id from event order by idx")
         size = await connection.fetchval("select size from log_head")
     finally:
         await connection.close()

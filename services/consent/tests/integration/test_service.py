@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-import json
 import uuid
 
 import grpc
 import pytest
 from consent_fakes import WORDS, WORDS_DE, a_document, ref
+from service_world import World
 
 from assent.catalog.v1 import value_pb2
 from assent.consent.v1 import consent_service_pb2 as pb
@@ -18,12 +17,13 @@ from assent.consent.v1 import types_pb2
 from assent.events.v1.envelope_pb2 import Envelope
 from consent_service import requests
 from consent_service.app import build
-from consent_service.settings import Settings
-from servicekit import basis, run, vkeys
+from consent_service.signing import app as signing
+from servicekit import basis, provision, vkeys
 from servicekit.basis import canonical
 from servicekit.clock import SystemClock
 from servicekit.errors import FailedPrecondition, Forbidden, Invalid, Unimplemented
 from servicekit.partitions import partition_of
+from testkit.apps import serving
 from testkit.builders import unique
 from testkit.waiting import until
 
@@ -63,30 +63,23 @@ def name():
 
 
 @pytest.fixture
-async def running(database, nats_settings, streams, keys, name, tmp_path):
+async def signer(world):
+    """The signer's process, in this one."""
+    async with serving(signing.build, world.signer_settings()):
+        yield
+
+
+@pytest.fixture
+async def world(database, databases, nats_settings, streams, keys, name, tmp_path):
+    """Where the service runs: its databases and its settings."""
+    return World(await database("consent"), await databases.store(provision.KEYS), nats_settings, keys, name, tmp_path)
+
+
+@pytest.fixture
+async def running(world, signer):
     """The whole service, as `python -m consent_service serve` runs it; its gRPC address."""
-    fresh = await database("consent")
-    ready = tmp_path / "ready.json"
-    settings = Settings(
-        database=fresh.settings,
-        nats=nats_settings("consent"),
-        auth={
-            "jwks": str(keys.jwks),
-            "issuer": keys.issuer,
-            "audience": keys.audience,
-            "service_key": keys.service_key("consent"),
-            "service_keys": keys.service_keys,
-        },
-        ready_file=ready,
-        ledger=name,
-        statement_key=keys.statement_key,
-    )
-    stop = asyncio.Event()
-    serving = asyncio.create_task(run.serve(build, settings, stop))
-    await until(lambda: ready.exists() or serving.done())
-    yield f"127.0.0.1:{json.loads(ready.read_text())['grpc_port']}"
-    stop.set()
-    await serving
+    async with serving(build, world.settings()) as address:
+        yield address
 
 
 @pytest.fixture
@@ -286,7 +279,7 @@ async def test_a_grant_an_objection_and_its_lifting_over_grpc(outside, registry)
     )
 
     assert granted.result.reached == types_pb2.WAIT_FOR_COMMITTED
-    assert not granted.result.HasField("receipt")
+    assert granted.result.receipt.key_id == registry.result.receipt.key_id
     assert [entry.kind for entry in granted.result.entries] == [types_pb2.CHOICE_KIND_GRANT] * 2
     assert list(objected.denied) == ["offers", "offers.credit"]
     assert (denied.allowed, denied.state, denied.reason) == (False, types_pb2.CONSENT_STATE_OBJECTED, "OBJECTED")

@@ -1,6 +1,6 @@
 """The two bodies of an entry and the entry again. The public one can be shown without saying who; the private one says the rest.
 
-Public: kind, scope, explicit, notice with hash, regimes, event_time, valid_from, valid_to, effective, seq. Private: subject, actor,
+Public: kind, scope, explicit, notice with hash, regimes, event_time, valid_from, valid_to, effective, seq, how a signal was answered. Private: subject, actor,
 evidence, request. Entries of registry and ledger have one open body. Absent fields are omitted, sets are sorted, times are microseconds.
 """
 
@@ -23,6 +23,9 @@ from consent_service.domain.words import ActorType, Kind
 
 Json = Mapping[str, Any]
 Parts = dict[str, str]
+
+PUBLIC_NOTES: Final = frozenset({"display_status"})
+"""Notes of an entry that say nothing about anybody's device, words or time."""
 
 _CLASSES: Final[Mapping[str, LeafClass]] = {
     "REGISTRY": LeafClass.REGISTRY,
@@ -58,6 +61,9 @@ def public_body(entry: Entry, seq: int) -> bytes:
         parts |= _choice(entry.statement)
     if entry.link is not None:
         parts["link"] = _open_side(entry.link)
+    shown = {name: value for name, value in entry.note.items() if name in PUBLIC_NOTES} if entry.note else None
+    if shown:
+        parts["note"] = _note(shown)
     return joined(parts).encode()
 
 
@@ -91,8 +97,11 @@ def open_body(entry: Entry, document: str | None = None) -> bytes:
 
 def read_entry(place: Place, pub: bytes, priv: bytes | None = None) -> Entry:
     """The entry again; without its private body whatever that says is absent. Invalid when a body is not canonical."""
-    said: Json = parsed(pub)
-    private: Json = parsed(priv) if priv is not None else {}
+    return entry_of(place, parsed(pub), parsed(priv) if priv is not None else {})
+
+
+def entry_of(place: Place, said: Json, private: Json) -> Entry:
+    """The entry that the values of its bodies say; of a private one that is not there, nothing."""
     kind = Kind(said["kind"])
     return Entry(
         index=place.index,
@@ -109,7 +118,7 @@ def read_entry(place: Place, pub: bytes, priv: bytes | None = None) -> Entry:
         evidence=Evidence(**_tuples(private["evidence"])) if "evidence" in private else None,
         regimes=tuple(said.get("regimes", ())),
         request_id=private.get("request_id"),
-        note=private.get("note") or said.get("note", {}),
+        note={**said.get("note", {}), **private.get("note", {})},
         sealed=frozenset(private.get("sealed", ())),
     )
 

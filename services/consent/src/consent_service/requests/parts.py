@@ -44,7 +44,7 @@ _UNSEALED: Final = ("free_text", "attachment_refs")
 
 def request_of(request: Any) -> Request:
     """The id, and a hash of all that the request asks for; what it waits for is no part of that."""
-    committed(request)
+    awaited(request)
     found: str = request.request_id
     if not _REQUEST_ID.fullmatch(found):
         bad("request_id", "A request id has 16 to 64 printable ASCII characters.")
@@ -55,12 +55,12 @@ def request_of(request: Any) -> Request:
     return Request(found, hashlib.sha256(content).digest())
 
 
-def committed(request: Any) -> None:
+def awaited(request: Any) -> None:
     """Raise Unimplemented for what cannot be waited for yet."""
     if request.wait_for not in types_pb2.WaitFor.values():
         bad("wait_for", "What to wait for is not known.")
-    if request.wait_for not in (types_pb2.WAIT_FOR_UNSPECIFIED, types_pb2.WAIT_FOR_COMMITTED):
-        raise Unimplemented("Only COMMITTED can be waited for.", field="wait_for")
+    if request.wait_for in (types_pb2.WAIT_FOR_PROPAGATED, types_pb2.WAIT_FOR_WITNESSED):
+        raise Unimplemented("COMMITTED and CHECKPOINTED can be waited for.", field="wait_for")
 
 
 def subject(value: str, field: str = "subject_id") -> str:

@@ -1,0 +1,378 @@
+"""A batch: what several commands append together. Pure: what was read, keys, time and randomness are arguments.
+
+First each command is planned on what is seen after the one before it, so that two about one subject see each other and one that is turned
+away changes nothing for the rest; then what was planned is sealed, committed to, hashed and put into the tree. The sealing is apart because
+in between the keys of subjects are made, and only of those who get an entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
+
+from consent_service import planning
+from consent_service.commands import Command
+from consent_service.domain import commitments
+from consent_service.domain.bodies import class_of, open_body, private_body, public_body
+from consent_service.domain.commitments import EVENT_ID_SIZE, SALT_PUB, Stamp, SubjectKey
+from consent_service.domain.entries import Entry, Head
+from consent_service.domain.fold import SubjectState
+from consent_service.domain.leaf import LeafClass
+from consent_service.domain.position import Position
+from consent_service.domain.registry import NoticeId, Registry
+from consent_service.planning import Draft, Seen
+from consent_service.ports import NoticeBytes, Opened, Published, Request, Result, Written
+from servicekit.errors import AlreadyExists, AssentError
+from tlog import CompactRange, TileId, extend_tiles, leaf_hash, right_edge
+
+Random = Callable[[int], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Tip:
+    """The end of the log as its writer remembers it: head, tree, the tiles that grow, and the registry in force."""
+
+    head: Head
+    tree: CompactRange
+    edge: Mapping[TileId, bytes]
+    registry: Registry
+
+
+class Chain(NamedTuple):
+    """Where a subject's chain stands: how many entries it has, and the hash of the last leaf."""
+
+    seq: int = 0
+    last: bytes = commitments.FIRST
+
+
+class First(NamedTuple):
+    """A request that was answered before: where its entries start, how many there are, and the hash of what it asked."""
+
+    start: int
+    entries: int
+    content_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What was read for a batch."""
+
+    requests: Mapping[str, First]
+    states: Mapping[str, SubjectState]
+    chains: Mapping[str, Chain]
+    entries: Mapping[int, Entry]
+    notices: Mapping[NoticeId, str]
+
+
+class Same(NamedTuple):
+    """The answer is that of an earlier command of the batch, of the same request."""
+
+    number: int
+
+
+Outcome = Draft | First | Same | AssentError
+"""What becomes of a command: entries, the answer it got before, the one it gets just now, or why it is turned away."""
+
+
+class EventRow(NamedTuple):
+    """A row of `event`."""
+
+    idx: int
+    of: int
+    kind: str
+    event_id: bytes
+    subject_id: str | None
+    subject_seq: int | None
+    purpose: str | None
+    notice: str | None
+    regimes: tuple[str, ...]
+    actor_type: str | None
+    effective: bool
+    reason: str
+    event_us: int
+    recorded_us: int
+    valid_to_us: int | None
+    request_id: str | None
+    request_hash: bytes | None
+    request_entries: int | None
+    epoch: int
+    pub: str
+    nonce: bytes | None = None
+    sealed: bytes | None = None
+
+
+EVENT_COLUMNS: Final = tuple("class" if name == "of" else name for name in EventRow._fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Everything that is stored together, and where the log ends with it. `written` has each draft's entries, by command."""
+
+    base: Head
+    tip: Tip
+    leaves: Sequence[tuple[int, bytes]]
+    events: Sequence[EventRow]
+    states: Sequence[tuple[SubjectState, Chain]]
+    rerooted: Sequence[tuple[str, frozenset[str]]]
+    tiles: Mapping[TileId, bytes]
+    registries: Sequence[Published]
+    notices: Sequence[NoticeBytes]
+    written: Mapping[int, Result]
+
+
+def time_of(head: Head, now_us: int) -> int:
+    """The time of a batch. When the clock was set back, the ledger's time goes on by a microsecond a batch, so that what comes later is later."""
+    return now_us if now_us >= head.recorded_us else head.recorded_us + 1
+
+
+def plan(tip: Tip, commands: Sequence[Command], recalled: Recalled, now_us: int) -> list[Outcome]:
+    """What becomes of each command, in this order."""
+    planner = _Planner(tip, recalled, now_us)
+    return [planner.outcome(number, command) for number, command in enumerate(commands)]
+
+
+class _Planner:
+    """What is seen, as commands change it. The mappings are shared with what is seen, and grow in place."""
+
+    def __init__(self, tip: Tip, recalled: Recalled, now_us: int) -> None:
+        self._requests: dict[str, tuple[First | Same, bytes]] = {
+            request: (first, first.content_hash) for request, first in recalled.requests.items()
+        }
+        self._states = dict(recalled.states)
+        self._entries = dict(recalled.entries)
+        self._notices = dict(recalled.notices)
+        self._seen = Seen(tip.head, now_us, tip.registry, self._states, self._entries, self._notices)
+
+    def outcome(self, number: int, command: Command) -> Outcome:
+        request = command.request
+        try:
+            if request is not None and request.id in self._requests:
+                return self._answered(request)
+            draft = planning.plan(command, self._seen)
+        except AssentError as error:
+            return error
+        if draft.write.entries:
+            self._apply(draft)
+            if request is not None:
+                self._requests[request.id] = Same(number), request.content_hash
+        return draft
+
+    def _answered(self, request: Request) -> First | Same:
+        found, content_hash = self._requests[request.id]
+        if content_hash != request.content_hash:
+            raise AlreadyExists("This request id was used for another request.", reason="REQUEST_ID_REUSED")
+        return found
+
+    def _apply(self, draft: Draft) -> None:
+        seen, written = self._seen, draft.write.entries
+        self._states.update({state.subject: state for state in draft.write.states})
+        self._entries.update({entry.index: entry for entry in written})
+        self._notices.update({notice.ref[:3]: notice.ref.sha256 for notice in draft.notices})
+        head, published = seen.head, draft.registry
+        index, digest = head.registry_index, head.registry_digest
+        if published is not None:
+            index, digest = published.index, published.digest
+        head = Head(head.ledger, head.epoch, head.size + len(written), seen.now_us, index, digest)
+        registry = draft.in_force or seen.registry
+        self._seen = Seen(head, seen.now_us, registry, self._states, self._entries, self._notices)
+
+
+def subjects(outcomes: Iterable[Outcome]) -> set[str]:
+    """Whose keys are needed."""
+    return {
+        entry.subject
+        for outcome in outcomes
+        if isinstance(outcome, Draft)
+        for entry in outcome.write.entries
+        if entry.subject is not None
+    }
+
+
+def seal(
+    tip: Tip,
+    commands: Sequence[Command],
+    outcomes: Sequence[Outcome],
+    chains: Mapping[str, Chain],
+    keys: Mapping[str, SubjectKey],
+    *,
+    now_us: int,
+    random: Random,
+) -> Batch:
+    """The rows of all that was planned, and the tip after it."""
+    drafts = [(n, outcome) for n, outcome in enumerate(outcomes) if isinstance(outcome, Draft)]
+    sealer = _Sealer(tip, chains, keys, now_us, random)
+    written = {number: sealer.add(draft, commands[number].request) for number, draft in drafts}
+    tree, tiles, edge = _grown(tip, sealer.hashes)
+    published = [draft for _, draft in drafts if draft.registry is not None]
+    last = published[-1] if published else None
+    head = Head(
+        tip.head.ledger,
+        tip.head.epoch,
+        tip.head.size + len(sealer.leaves),
+        now_us if sealer.leaves else tip.head.recorded_us,
+        last.registry.index if last and last.registry else tip.head.registry_index,
+        last.registry.digest if last and last.registry else tip.head.registry_digest,
+    )
+    return Batch(
+        base=tip.head,
+        tip=Tip(head, tree, edge, (last.in_force if last else None) or tip.registry),
+        leaves=sealer.leaves,
+        events=sealer.events,
+        states=[(state, sealer.chains[state.subject]) for state in _last_states(drafts)],
+        rerooted=[rerooted for _, draft in drafts for rerooted in draft.write.rerooted],
+        tiles=tiles,
+        registries=[draft.registry for draft in published if draft.registry is not None],
+        notices=[notice for draft in published for notice in draft.notices],
+        written=written,
+    )
+
+
+def _grown(tip: Tip, hashes: Sequence[bytes]) -> tuple[CompactRange, Mapping[TileId, bytes], Mapping[TileId, bytes]]:
+    size = tip.tree.size
+    tiles = extend_tiles(size, tip.edge, hashes)
+    edge = {**tip.edge, **tiles}
+    return tip.tree.copy().extend(hashes), tiles, {tile: edge[tile] for tile in right_edge(size + len(hashes))}
+
+
+def _last_states(drafts: Iterable[tuple[int, Draft]]) -> Iterable[SubjectState]:
+    return {state.subject: state for _, draft in drafts for state in draft.write.states}.values()
+
+
+class _Sealer:
+    """Rows, leaves and chains as they grow."""
+
+    def __init__(
+        self, tip: Tip, chains: Mapping[str, Chain], keys: Mapping[str, SubjectKey], now_us: int, random: Random
+    ) -> None:
+        self.leaves: list[tuple[int, bytes]] = []
+        self.hashes: list[bytes] = []
+        self.events: list[EventRow] = []
+        self.chains = dict(chains)
+        self._keys = keys
+        self._head = tip.head
+        self._ledger = bytes.fromhex(tip.head.ledger)
+        self._stamp = Stamp(self._ledger, tip.head.epoch, now_us)
+        self._random = random
+
+    def add(self, draft: Draft, request: Request | None) -> Result:
+        """The draft's rows, and what is answered for them."""
+        entries = draft.write.entries
+        written, opened = [], []
+        for number, entry in enumerate(entries):
+            asked = (request, len(entries)) if request is not None and number == 0 else None
+            shown = self._entry(entry, draft, asked)
+            opened.append(shown)
+            written.append(Written(entry.index, entry.kind.value, entry.effective, entry.reason, self.hashes[-1]))
+        end = entries[-1].index if entries else self._head.size + len(self.leaves) - 1
+        return Result(
+            position=Position(self._head.ledger, self._head.epoch, end),
+            recorded_us=self._stamp.recorded_us,
+            entries=tuple(written),
+            subject=draft.subject,
+            denied=draft.denied,
+            digest=draft.digest,
+            display_status=draft.display_status,
+            carried=draft.carried,
+            opened=tuple(opened),
+        )
+
+    def _entry(self, entry: Entry, draft: Draft, asked: tuple[Request, int] | None) -> Opened:
+        if asked is not None:
+            entry = replace(entry, request_id=asked[0].id)
+        of = class_of(entry.kind.value)
+        if of is LeafClass.SUBJECT:
+            opened, row = self._subjects(entry, asked)
+        elif of is LeafClass.ERASURE:
+            opened, row = self._erasures(entry, asked)
+        else:
+            opened, row = self._open(of, entry, draft, asked)
+        self.leaves.append((entry.index, opened.leaf))
+        self.events.append(row)
+        return opened
+
+    def _subjects(self, entry: Entry, asked: tuple[Request, int] | None) -> tuple[Opened, EventRow]:
+        subject = entry.subject
+        assert subject is not None
+        key, chain, event_id = self._keys[subject], self.chains.get(subject, Chain()), self._random(EVENT_ID_SIZE)
+        pub, priv = public_body(entry, chain.seq + 1), private_body(entry)
+        leaf = commitments.subject_leaf(key, self._stamp, event_id, pub=pub, priv=priv, previous=chain.last)
+        self._link(subject, chain, leaf)
+        sealed = commitments.seal(key, self._ledger, event_id, priv, self._random)
+        row = _row(entry, LeafClass.SUBJECT, event_id, pub, asked, seq=chain.seq + 1, sealed=sealed)
+        return Opened(leaf, pub, key.sub(SALT_PUB, event_id)), row
+
+    def _erasures(self, entry: Entry, asked: tuple[Request, int] | None) -> tuple[Opened, EventRow]:
+        """Its row names nobody: the case does."""
+        subject = entry.subject
+        assert subject is not None
+        chain, event_id, body = self.chains.get(subject, Chain()), self._random(EVENT_ID_SIZE), open_body(entry)
+        leaf = commitments.erasure_leaf(self._keys[subject], self._stamp, event_id, body=body, previous=chain.last)
+        self._link(subject, chain, leaf)
+        return Opened(leaf, body), _row(replace(entry, subject=None), LeafClass.ERASURE, event_id, body, asked)
+
+    def _open(
+        self, of: LeafClass, entry: Entry, draft: Draft, asked: tuple[Request, int] | None
+    ) -> tuple[Opened, EventRow]:
+        document = draft.registry.document.decode() if draft.registry is not None else None
+        body = open_body(entry, document)
+        leaf = commitments.open_leaf(of, self._stamp, body)
+        self.hashes.append(leaf_hash(leaf))
+        return Opened(leaf, body), _row(entry, of, self._random(EVENT_ID_SIZE), body, asked)
+
+    def _link(self, subject: str, chain: Chain, leaf: bytes) -> None:
+        hashed = leaf_hash(leaf)
+        self.hashes.append(hashed)
+        self.chains[subject] = Chain(chain.seq + 1, hashed)
+
+
+def _row(
+    entry: Entry,
+    of: LeafClass,
+    event_id: bytes,
+    pub: bytes,
+    asked: tuple[Request, int] | None,
+    *,
+    seq: int | None = None,
+    sealed: commitments.Sealed | None = None,
+) -> EventRow:
+    statement = entry.statement
+    notice = statement.notice if statement is not None else None
+    return EventRow(
+        entry.index,
+        of.value,
+        entry.kind.value,
+        event_id,
+        entry.subject,
+        seq,
+        statement.scope.purpose if statement is not None else None,
+        f"{notice.id} {notice.version} {notice.locale}" if notice is not None else None,
+        entry.regimes,
+        entry.actor.type.value if entry.actor is not None else None,
+        entry.effective,
+        entry.reason,
+        entry.event_us,
+        entry.recorded_us,
+        statement.to_us if statement is not None else None,
+        asked[0].id if asked is not None else None,
+        asked[0].content_hash if asked is not None else None,
+        asked[1] if asked is not None else None,
+        entry.epoch,
+        pub.decode(),
+        *(sealed or (None, None)),
+    )
+
+
+def answers(
+    outcomes: Sequence[Outcome], written: Mapping[int, Result], before: Mapping[int, Result]
+) -> Iterator[Result | AssentError]:
+    """Each command's answer, once the batch is stored. `before` has the answers of requests known before, by their first index."""
+    for number, outcome in enumerate(outcomes):
+        if isinstance(outcome, Draft):
+            yield written[number]
+        elif isinstance(outcome, First):
+            yield replace(before[outcome.start], replayed=True)
+        elif isinstance(outcome, Same):
+            yield replace(written[outcome.number], replayed=True)
+        else:
+            yield outcome
