@@ -34,6 +34,8 @@ OWN: Final[Mapping[str, str]] = {
     "profile": "identifier.key",
 }
 """The one process that has a file besides the key with which it calls its siblings."""
+JOBS: Final = ("reader", "writer")
+"""The further roles as which the ledger itself works, by what they are for."""
 TRUST: Final = ("jwks.json", "services.jwks.json", "basis.vkeys", "checkpoint.vkeys")
 """Public keys, the same for everybody."""
 
@@ -115,11 +117,12 @@ def variable(account: str) -> str:
 
 
 def _keys_of(service: str, passwords: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Where the ledger finds its subjects' keys: when it migrates, and when it runs."""
+    """Where the ledger finds its subjects' keys: when it migrates, and when it runs. Then it also finds its own database in further roles."""
     if service != KEPT_BY:
         return {}, {}
     owner, user, shredder = (_dsn(role, passwords, KEYS.database) for role in KEYS.everybody)
-    return {"KEYS__DSN": owner}, {"KEYS__DSN": user, "KEYS__SHREDDER_DSN": shredder}
+    further = {f"{job.upper()}__DSN": _dsn(f"{service}_{job}", passwords) for job in JOBS}
+    return {"KEYS__DSN": owner}, {"KEYS__DSN": user, "KEYS__SHREDDER_DSN": shredder, **further}
 
 
 def _passwords(state: Path) -> tuple[dict[str, str], dict[str, str]]:

@@ -14,7 +14,8 @@ from key_fakes import MemoryKeys
 from consent_service.keys import CachedSubjectKeys
 from consent_service.ports import Confirmations
 from consent_service.registries import Registries
-from consent_service.storage import PostgresLedger, PostgresLog
+from consent_service.storage import PostgresLog
+from consent_service.store import PostgresLedger
 from consent_service.writer import LedgerWriter, With
 from servicekit import postgres
 from servicekit.clock import FixedClock

@@ -27,6 +27,8 @@ class Place:
     data: Path
     keys: Mapping[str, str] = field(default_factory=dict)
     """Where the roles of the keys' database find it; only the ledger has any."""
+    roles: Mapping[str, str] = field(default_factory=dict)
+    """Where the service's further roles find its database."""
 
 
 def environment(service: Service, place: Place, keys: Keys, more: Mapping[str, str]) -> dict[str, str]:
@@ -68,7 +70,16 @@ def _special(service: Service, place: Place, keys: Keys) -> dict[str, str]:
         "identifier_key": str(keys.identifier_key),
         "data_dir": str(place.data),
     }
-    return {name.upper(): value for name, value in known.items() if name in service.settings} | _keys(service, place)
+    return {name.upper(): value for name, value in known.items() if name in service.settings} | {
+        **_keys(service, place),
+        **_roles(service, place),
+    }
+
+
+def _roles(service: Service, place: Place) -> dict[str, str]:
+    """A DSN for each further role that the settings know by what it does: `consent_writer` is WRITER."""
+    jobs = {role.removeprefix(f"{service.name}_"): dsn for role, dsn in place.roles.items()}
+    return {f"{job.upper()}__DSN": dsn for job, dsn in jobs.items() if job in service.settings}
 
 
 def _keys(service: Service, place: Place) -> dict[str, str]:

@@ -26,7 +26,7 @@ from embedded.postgres import DURABLE, FAST, Postgres
 from embedded.scopes import ROLES
 from servicekit import nats as kit_nats
 from servicekit.migrate import migrate
-from servicekit.provision import DATABASE, KEPT_BY, KEYS, every_role, provision, provision_store, roles
+from servicekit.provision import DATABASE, FURTHER, KEPT_BY, KEYS, every_role, provision, provision_store, roles
 from servicekit.settings import NatsSettings
 from servicekit.streams import ensure_streams
 
@@ -56,9 +56,10 @@ class Stack:
     ) -> None:
         self.state = state.resolve()
         self.services = {service.name: service for service in services}
+        self.processes = {process.name: process for service in services for process in service.processes}
         self.keys = Keys(self.state / "keys")
         self.postgres = Postgres(self.state, settings=DURABLE if durable else FAST)
-        self.nats = Nats(self.state, accounts={name: Account() for name in self.services} | dict(ACCOUNTS))
+        self.nats = Nats(self.state, accounts={name: Account() for name in self.processes} | dict(ACCOUNTS))
         self.tokens: dict[str, Path] = {}
         self.running: dict[str, Supervised] = {}
         self._ports = dict(ports or {})
@@ -78,7 +79,9 @@ class Stack:
 
     def dsn(self, service: str, *, owner: bool = False) -> str:
         """Where a service finds its schema; with `owner` as the role that migrates it."""
-        role = roles(service)[0 if owner else 1]
+        return self._dsn_of(roles(service)[0 if owner else 1])
+
+    def _dsn_of(self, role: str) -> str:
         return self.postgres.dsn(DATABASE, role=role, password=self.passwords[role])
 
     def keys_dsn(self, role: str) -> str:
@@ -120,13 +123,13 @@ class Stack:
         await self._start_servers(opened)
         self._progress("preparing schemas and streams")
         await self._prepare_stores()
-        self._progress(f"starting {', '.join(self.services) or 'no services: none is installed'}")
+        self._progress(f"starting {', '.join(self.processes) or 'no services: none is installed'}")
         await self._start_services(opened)
 
     def _prepare_folder(self) -> None:
         files.own_folder(self.logs)
         files.own_folder(self.state / "run", mode=0o700)
-        self.keys.create(self.services)
+        self.keys.create(self.processes)
         self.tokens = write_tokens(self.state / "tokens", self.keys, ROLES)
 
     async def _start_servers(self, opened: AsyncExitStack) -> None:
@@ -156,7 +159,7 @@ class Stack:
         await migrate(self.dsn(service.name, owner=True), service.name, "post", package=service.package)
 
     async def _start_services(self, opened: AsyncExitStack) -> None:
-        self.running = {name: self._supervised(service) for name, service in self.services.items()}
+        self.running = {name: self._supervised(service) for name, service in self.processes.items()}
         opened.push_async_callback(self._stop_services)
         for service in self.running.values():
             service.start()
@@ -173,13 +176,14 @@ class Stack:
         port = self._ports.get(service.name) or files.free_port()
         data = files.own_folder(self.state / "data" / service.name)
         place = Place(
-            dsn=self.dsn(service.name),
+            dsn=self._dsn_of(service.role),
             nats_url=self.nats.url,
             nats_password=self.nats.passwords[service.name],
             grpc_port=port,
             ready_file=self.state / "run" / f"{service.name}.json",
             data=data,
             keys={role: self.keys_dsn(role) for role in KEYS.roles} if service.name == KEPT_BY else {},
+            roles={role: self._dsn_of(role) for role in FURTHER.get(service.name, ())},
         )
         env = environment(service, place, self.keys, self._env)
         return Supervised(service, env, log=log, port=port, changed=self._describe)
@@ -194,7 +198,7 @@ class Stack:
                 "pid": status.pid,
                 "state": status.state.value,
                 "grpc": self.grpc_address(status.name),
-                "dsn": f"postgresql://{status.name}@127.0.0.1:{self.postgres.port}/{DATABASE}",
+                "dsn": f"postgresql://{self.processes[status.name].role}@127.0.0.1:{self.postgres.port}/{DATABASE}",
                 "log": str(self.running[status.name].log),
             }
             for status in self.statuses()

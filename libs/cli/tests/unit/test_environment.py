@@ -51,3 +51,12 @@ def test_what_is_said_about_a_companion_is_no_setting_of_its_service(place, monk
     assert of_the_signer["CONSENT_SIGNER_INTERVAL_MS"] == "100"
     assert of_the_signer["CONSENT_SIGNER_NATS__USER"] == "consent-signer"
     assert of_the_signer["CONSENT_SIGNER_KEY"] == "keys/checkpoint.pem"
+
+
+def test_a_service_is_told_where_the_roles_are_that_its_settings_know(tmp_path):
+    roles = {"consent_writer": "postgresql://consent_writer@h/assent", "consent_signer": "postgresql://s@h/assent"}
+    place = Place("postgresql://consent@h/assent", "nats://h:1", "secret", 5000, tmp_path, tmp_path, roles=roles)
+    variables = environment(service("writer", "reader"), place, Keys(Path("keys")), {})
+
+    assert variables["CONSENT_WRITER__DSN"] == "postgresql://consent_writer@h/assent"
+    assert [name for name in variables if name.endswith("__DSN")] == ["CONSENT_DATABASE__DSN", "CONSENT_WRITER__DSN"]

@@ -33,7 +33,8 @@ from consent_service.registries import Registries
 from consent_service.rpc import ConsentServicer, Ports, RegistryServicer
 from consent_service.settings import Settings
 from consent_service.signing.client import SignerClient
-from consent_service.storage import PostgresLedger, PostgresLog, PostgresOutbox
+from consent_service.storage import PostgresLog, PostgresOutbox
+from consent_service.store import PostgresLedger
 from consent_service.writer import LedgerWriter, With, no_writer
 from servicekit import nats, postgres
 from servicekit.app import App, Check, Servicer, Task

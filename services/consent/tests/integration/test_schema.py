@@ -7,7 +7,7 @@ import pytest
 from consent_fakes import LEDGER, grant
 from writing_fakes import SCHEMA, role_pool, writing_bench
 
-from consent_service.storage import PostgresLedger
+from consent_service.store import PostgresLedger
 from servicekit import provision
 from servicekit.errors import FailedPrecondition
 from testkit import schema

@@ -1,7 +1,6 @@
-"""The ledger in PostgreSQL: `reads` for everybody, `writes` for the one writer, `relaying` for its outbox; `rows` translates."""
+"""The ledger in PostgreSQL beside `store`, which everybody reads: `writes` is for its one writer, `relaying` its outbox, `rows` translates."""
 
-from consent_service.storage.reads import PostgresLedger
 from consent_service.storage.relaying import PostgresOutbox
 from consent_service.storage.writes import PostgresLog
 
-__all__ = ["PostgresLedger", "PostgresLog", "PostgresOutbox"]
+__all__ = ["PostgresLog", "PostgresOutbox"]
