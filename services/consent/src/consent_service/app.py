@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from assent.consent.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from assent.consent.v1.consent_service_pb2_grpc import (
     ConsentServiceStub,
     RegistryServiceStub,
@@ -17,6 +18,9 @@ from assent.consent.v1.consent_service_pb2_grpc import (
     add_RegistryServiceServicer_to_server,
 )
 from consent_service.announcements import Relay
+from consent_service.audit_rpc import AuditPorts, AuditServicer
+from consent_service.auditing.proofs import Proofs
+from consent_service.auditing.tree_store import PostgresTree
 from consent_service.commands import Command
 from consent_service.forwarding import SERVICE, Forwarding
 from consent_service.keys import (
@@ -88,6 +92,12 @@ def servicers(ports: Ports, gate: Gate) -> list[Servicer]:
     ]
 
 
+def auditing(pool: postgres.Pool) -> Servicer:
+    """What auditors ask; any replica answers."""
+    ports = AuditPorts(proofs=Proofs(PostgresTree(pool)))
+    return Servicer(add_AuditServiceServicer_to_server, AuditServicer(ports))
+
+
 def statement_key(path: Path, ledger: str) -> StatementKey:
     """The key that signs statements; its id is that of the verifier key named like the ledger."""
     key = read_private_key(path)
@@ -120,7 +130,7 @@ async def build(settings: Settings) -> AsyncIterator[App]:
             registry=Forwarding(writing.gate, RegistryServiceStub(channel)),
         )
         yield App(
-            servicers=servicers(ports, writing.gate),
+            servicers=[*servicers(ports, writing.gate), auditing(pool)],
             tasks={**tasks, **writing.tasks},
             checks={"database": partial(postgres.check, pool), **writing.checks},
             bus=bus,

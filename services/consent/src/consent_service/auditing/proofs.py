@@ -6,18 +6,15 @@ until then the answer is NOT_YET_CHECKPOINTED.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from consent_service.signing.derivation import FULL, Tiles, hashes_of, tiles_of
+from consent_service.auditing.nodes import Nodes, TileStore
 from servicekit.errors import FailedPrecondition, Invalid, NotFound
 from tlog import (
     NodeId,
-    Plan,
     ProofError,
-    TileId,
     consistency_plan,
     encode_proof,
     inclusion_plan,
@@ -26,8 +23,6 @@ from tlog import (
 )
 
 RETRY_MS: Final = 1000
-MOST_TILES: Final = 4096
-"""Full tiles of 8 KiB that are remembered: they never change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +59,7 @@ class Consistency:
     signed: SignedRoot
 
 
-class TreeStore(Protocol):
+class TreeStore(TileStore, Protocol):
     """Where checkpoints and tiles are. Raises Unavailable while the database does not answer."""
 
     async def latest(self) -> SignedRoot | None:
@@ -83,18 +78,13 @@ class TreeStore(Protocol):
         """The latest checkpoint that had been published then."""
         ...
 
-    async def tiles(self, wanted: Iterable[TileId]) -> Tiles:
-        """Those of these tiles that are stored."""
-        ...
-
 
 class Proofs:
-    """Answers from one store, and remembers full tiles."""
+    """Answers from one store; `nodes` remembers what never changes."""
 
-    def __init__(self, store: TreeStore, *, most_tiles: int = MOST_TILES) -> None:
+    def __init__(self, store: TreeStore, nodes: Nodes | None = None) -> None:
         self._store = store
-        self._most = most_tiles
-        self._full: OrderedDict[TileId, bytes] = OrderedDict()
+        self._nodes = nodes or Nodes(store)
 
     async def checkpoint(self, *, at_least: int = 0, at_us: int | None = None) -> SignedRoot:
         """The latest, the first that covers `at_least` entries, or the latest published by a time."""
@@ -111,11 +101,10 @@ class Proofs:
         if size and index >= size:
             raise Invalid("It is not below the size.", field="inclusion.index")
         signed = await self._signed(size, covering=index + 1)
-        plan, leaf = inclusion_plan(index, signed.size), Plan((NodeId(0, index),), (1,))
-        tiles = await self._tiles([*tiles_of(leaf), *tiles_of(plan)])
+        plan = inclusion_plan(index, signed.size)
         with _Checked(self):
-            (leaf_hash,) = hashes_of(leaf, tiles)
-            proof = plan.proof(hashes_of(plan, tiles))
+            leaf_hash, *hashes = await self._nodes.hashes([NodeId(0, index), *plan.nodes])
+            proof = plan.proof(hashes)
             verify_inclusion(leaf_hash, index, signed.size, proof, signed.root)
         return Inclusion(index, leaf_hash, proof, signed)
 
@@ -127,10 +116,9 @@ class Proofs:
             raise Invalid("It is above size2.", field="consistency.size1")
         signed = await self._signed(size2, covering=size1)
         plan = consistency_plan(size1, signed.size)
-        tiles = await self._tiles(tiles_of(plan))
         earlier = await self._store.of_size(size1)
         with _Checked(self):
-            proof = plan.proof(hashes_of(plan, tiles))
+            proof = plan.proof(await self._nodes.hashes(plan.nodes))
             if earlier is not None:
                 verify_consistency(size1, earlier.root, signed.size, signed.root, proof)
         return Consistency(size1, proof, signed)
@@ -152,25 +140,9 @@ class Proofs:
             )
         return latest
 
-    async def _tiles(self, wanted: Iterable[TileId]) -> Tiles:
-        """From memory where they are full and known, else from the store."""
-        ids = list(dict.fromkeys(wanted))
-        known = {tile: self._full[tile] for tile in ids if tile in self._full}
-        missing = [tile for tile in ids if tile not in known]
-        fetched = await self._store.tiles(missing) if missing else {}
-        self._remember({**known, **{tile: data for tile, data in fetched.items() if len(data) == FULL}})
-        return {**known, **fetched}
-
-    def _remember(self, tiles: Tiles) -> None:
-        for tile, data in tiles.items():
-            self._full[tile] = data
-            self._full.move_to_end(tile)
-        while len(self._full) > self._most:
-            self._full.popitem(last=False)
-
     def forget(self) -> None:
-        """Read every tile anew."""
-        self._full.clear()
+        """Read the tree anew."""
+        self._nodes.forget()
 
 
 class _Checked:

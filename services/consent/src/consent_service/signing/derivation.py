@@ -111,7 +111,7 @@ def tiles_of(plan: Plan) -> list[TileId]:
 
 def hashes_of(plan: Plan, tiles: Tiles) -> list[bytes]:
     """The nodes of a plan from these tiles; Refused TILE where they do not reach."""
-    return [_node(node, tiles) for node in plan.nodes]
+    return [node_hash_in(node, tiles) for node in plan.nodes]
 
 
 def require_consistent(last: LastSigned, head: Head, plan: Plan, tiles: Tiles) -> None:
@@ -130,12 +130,13 @@ def _edge_at(last: LastSigned, tiles: Tiles) -> dict[TileId, bytes]:
         raise Refused("A tile at the last signed size is missing or cut.", reason="TILE")
     levels = reversed(range(last.size.bit_length()))
     nodes = [NodeId(level, (last.size >> level) - 1) for level in levels if last.size >> level & 1]
-    if tuple(_node(node, edge) for node in nodes) != last.frontier:
+    if tuple(node_hash_in(node, edge) for node in nodes) != last.frontier:
         raise fork("The tiles give another tree at the last signed size.")
     return edge
 
 
-def _node(node: NodeId, tiles: Tiles) -> bytes:
+def node_hash_in(node: NodeId, tiles: Tiles) -> bytes:
+    """The hash of a node from the tile that holds it; Refused TILE where that does not reach."""
     tile, span = tile_of(node)
     try:
         return node_in_tile(tiles.get(tile, b""), span)

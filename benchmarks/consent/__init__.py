@@ -1,0 +1,1 @@
+"""Measures of the consent ledger, each a program of its own."""
