@@ -33,6 +33,7 @@ ACCOUNTS: Mapping[str, Account] = {
     ),
     "consent": Account(
         writes=("consent",),
+        reads=("DECISIONS",),
     ),
     # The signer answers the ledger's writer, which may publish to whatever is of `consent`.
     "consent-signer": Account(

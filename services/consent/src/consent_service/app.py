@@ -34,6 +34,8 @@ from consent_service.keys import (
 from consent_service.ports import Confirmations, Result, Writer
 from consent_service.reading import StatementKey
 from consent_service.registries import Registries
+from consent_service.reliance import folding
+from consent_service.reliance.store import PostgresReliance
 from consent_service.rpc import ConsentServicer, Ports, RegistryServicer
 from consent_service.settings import Settings
 from consent_service.signing.client import SignerClient
@@ -44,11 +46,11 @@ from servicekit import nats, postgres
 from servicekit.app import App, Check, Servicer, Task
 from servicekit.auth import ServiceIdentity
 from servicekit.auth.identity import read_private_key
-from servicekit.basis import ledger_id
+from servicekit.basis import Verifier, ledger_id, public_keys
 from servicekit.clock import SystemClock
 from servicekit.errors import Unavailable
 from servicekit.gates import Gate
-from servicekit.vkeys import verifier_key
+from servicekit.vkeys import read_vkeys, verifier_key
 
 SCHEMA: Final = "consent"
 CONSENT_WRITES: Final = (
@@ -104,6 +106,13 @@ def statement_key(path: Path, ledger: str) -> StatementKey:
     return StatementKey(key, verifier_key(ledger, key.public_key()).key_id)
 
 
+def verifier(settings: Settings) -> Verifier:
+    """Of the statements that this ledger has signed: with the key of today, and those of before that the settings name."""
+    own = verifier_key(settings.ledger, read_private_key(settings.statement_key).public_key())
+    earlier = read_vkeys(settings.basis_keys) if settings.basis_keys is not None else ()
+    return Verifier(public_keys([own, *earlier]), ledger=ledger_id(settings.ledger))
+
+
 @asynccontextmanager
 async def build(settings: Settings) -> AsyncIterator[App]:
     """Open the databases and the bus."""
@@ -129,8 +138,13 @@ async def build(settings: Settings) -> AsyncIterator[App]:
             consent=Forwarding(writing.gate, ConsentServiceStub(channel)),
             registry=Forwarding(writing.gate, RegistryServiceStub(channel)),
         )
+        folds = await opened.enter_async_context(
+            postgres.pool(settings.database.model_copy(update={"max_size": 2}), schema=SCHEMA)
+        )
+        kept = folding.Folding(PostgresReliance(folds), ledger, registries, verifier(settings))
         yield App(
             servicers=[*servicers(ports, writing.gate), auditing(pool)],
+            subscriptions=[folding.subscription(kept)],
             tasks={**tasks, **writing.tasks},
             checks={"database": partial(postgres.check, pool), **writing.checks},
             bus=bus,

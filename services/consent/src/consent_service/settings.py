@@ -67,12 +67,13 @@ class Settings(ServiceSettings, prefix="CONSENT"):
     """`ledger` names the ledger: its id is derived from the name, and the statement key bears it.
 
     `reader` (role consent_reader; by default `database`) answers, `writer` (role consent_writer) may become the ledger's writer; it needs
-    the keys too.
+    the keys too. `basis_keys`: a file of verifier keys, one per line, that bases were signed with before.
     """
 
     auth: Auth
     ledger: str = Field(default="harbour", pattern=r"^[a-z][a-z0-9_.-]{0,62}$")
     statement_key: Path
+    basis_keys: Path | None = None
     keys: KeysSettings = KeysSettings()
     reader: RoleSettings = RoleSettings()
     writer: RoleSettings = RoleSettings(max_size=2)

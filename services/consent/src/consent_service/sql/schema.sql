@@ -153,7 +153,10 @@ CREATE TABLE consent.reliance (
     subject_id text,
     basis_idx bigint NOT NULL,
     at_us bigint NOT NULL,
-    decided_us bigint NOT NULL
+    decided_us bigint NOT NULL,
+    channel text DEFAULT ''::text NOT NULL,
+    categories text[] DEFAULT '{}'::text[] NOT NULL,
+    regimes text[] DEFAULT '{}'::text[] NOT NULL
 );
 
 CREATE TABLE consent.subject_state (
