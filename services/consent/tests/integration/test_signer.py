@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -282,6 +283,43 @@ def checkpoint_key(tmp_path):
     path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     path.chmod(0o600)
     return path
+
+
+def variables(settings):
+    """The settings as the environment says them."""
+    auth = {name: str(value) for name, value in settings.auth.model_dump().items() if name != "callers"}
+    named = {
+        "DATABASE__DSN": settings.database.dsn,
+        "NATS__SERVERS": json.dumps(settings.nats.servers),
+        "ORIGIN": settings.origin,
+        "KEY": settings.key,
+        "FOLDER": settings.folder,
+        **{f"AUTH__{name.upper()}": value for name, value in auth.items()},
+    }
+    return os.environ | {f"CONSENT_SIGNER_{name}": str(value) for name, value in named.items()}
+
+
+async def test_an_operator_adopts_a_note_beside_a_running_signer(world, settings):
+    await world.signer().round()
+    await world.stored.grow(300)
+    await world.signer().round()
+    Volume(world.folder).file.unlink()
+    await world.stored.grow(5)
+    running = asyncio.create_task(_serve(settings))
+    command = [sys.executable, "-m", "consent_service.signing", "--adopt"]
+    try:
+        for note, told in ((b"no note\n", b"FAIL ADOPT_NOTE"), ((await world.stored.notes())[300], b"OK adopted 300 ")):
+            (world.folder / "adopted.note").write_bytes(note)
+            done = await asyncio.create_subprocess_exec(
+                *command, world.folder / "adopted.note", env=variables(settings), stdout=asyncio.subprocess.PIPE
+            )
+            said, _ = await done.communicate()
+            assert said.startswith(told), said
+        await until(lambda: covers(world, 305), timeout=10)
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+    await world.assert_one_history()
 
 
 async def a_client(bus, keys, service="consent"):

@@ -348,6 +348,22 @@ async def test_what_contradicts_itself_is_not_signed(damage):
     assert sorted(world.notes()) == [300]
 
 
+@pytest.mark.parametrize("size", [256, 300])
+async def test_an_entry_recorded_before_what_was_signed_is_not_signed(size):
+    world = await a_signed_world(size)
+    world.rows.append([a_leaf(size - 2)])
+
+    assert await refusal(world) == "LEAF"
+
+
+async def test_the_last_signed_leaf_is_looked_at_again():
+    world = await a_signed_world(300)
+    world.rows.leaves[299] = flipped(world.rows.leaves[299], 300)
+    world.rows.grow(1)
+
+    assert await refusal(world) == "LEAF"
+
+
 @given(st.integers(0, 5000))
 async def test_no_flipped_bit_of_the_file_is_believed(bit):
     world = await a_signed_world(300)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from consent_service.domain.leaf import parse
+from consent_service.domain.leaf import Leaf, parse
 from consent_service.signing.last_signed import LastSigned
 from consent_service.signing.rules import Head, Refused, fork
 from servicekit.errors import Invalid
@@ -22,6 +22,7 @@ from tlog import (
     TileId,
     consistency_plan,
     extend_tiles,
+    leaf_hash,
     leaf_hashes,
     node_in_tile,
     right_edge,
@@ -30,7 +31,8 @@ from tlog import (
 )
 
 HASH: Final = 32
-FULL: Final = 256 * HASH
+WIDTH: Final = 256
+FULL: Final = WIDTH * HASH
 
 Tiles = Mapping[TileId, bytes]
 
@@ -50,6 +52,15 @@ class Derivation:
         """How many leaves it covers by now."""
         return self.tree.size
 
+    def follow(self, leaf: bytes) -> None:
+        """The last leaf that was signed: nothing after it may go back behind it."""
+        index = self.size - 1
+        row = self._edge.get(TileId(0, index // WIDTH))
+        if row is not None and row[-HASH:] != leaf_hash(leaf):
+            raise _leaf(index, "It is not the one that was signed.")
+        last = _parsed(index, leaf)
+        self._epoch, self._recorded_us = last.epoch, last.recorded_us
+
     def add(self, leaves: Sequence[bytes]) -> dict[TileId, bytes]:
         """The next leaves in order; the tiles that they complete, for `require`."""
         self._check(leaves)
@@ -64,10 +75,7 @@ class Derivation:
         """Each leaf parses, is of this ledger, and goes back behind none before it."""
         ledger, epoch, recorded_us = bytes.fromhex(self._head.ledger), self._epoch, self._recorded_us
         for index, data in enumerate(leaves, self.size):
-            try:
-                leaf = parse(data)
-            except Invalid as error:
-                raise _leaf(index, error.text) from None
+            leaf = _parsed(index, data)
             if leaf.ledger != ledger:
                 raise _leaf(index, "It names another ledger.")
             if not epoch <= leaf.epoch <= self._head.epoch or leaf.recorded_us < recorded_us:
@@ -142,6 +150,13 @@ def node_hash_in(node: NodeId, tiles: Tiles) -> bytes:
         return node_in_tile(tiles.get(tile, b""), span)
     except ProofError:
         raise Refused(f"Tile {tile.index} of level {tile.level} is missing or cut.", reason="TILE") from None
+
+
+def _parsed(index: int, data: bytes) -> Leaf:
+    try:
+        return parse(data)
+    except Invalid as error:
+        raise _leaf(index, error.text) from None
 
 
 def _leaf(index: int, text: str) -> Refused:

@@ -18,7 +18,7 @@ from consent_service.signing import last_signed, rules
 from consent_service.signing.derivation import Derivation
 from consent_service.signing.last_signed import LastSigned
 from consent_service.signing.ports import Log, Memory, Snapshot
-from consent_service.signing.rules import Head, Published
+from consent_service.signing.rules import Head, Published, Refused
 from servicekit.clock import Clock
 from servicekit.errors import AssentError, FailedPrecondition, Unavailable
 from tlog import EMPTY_ROOT, CompactRange, Ed25519Signer, Verifier
@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 BLOCK: Final = 8192
 """Leaves that are derived without letting anybody else run."""
+REFUSED_S: Final = 3.0
+"""How long what only an operator can put right is left alone."""
 POLL_S: Final = 0.1
 """How often the head is looked at while there is nothing to sign."""
 
@@ -73,7 +75,8 @@ class Signer:
             if await self._is_due():
                 with suppress(AssentError):  # said once, and by `check` for as long as it lasts
                     await self.round()
-                await asyncio.sleep(max(0.0, started + interval_s - loop.time()))
+                wait = REFUSED_S if isinstance(self._refusal, Refused) else interval_s
+                await asyncio.sleep(max(0.0, started + wait - loop.time()))
             else:
                 await asyncio.sleep(min(POLL_S, interval_s))
 
@@ -168,6 +171,8 @@ class Signer:
 async def derived(log: Snapshot, last: LastSigned, head: Head) -> CompactRange:
     """The tree at the head, derived from the last signed one and the leaves after it; Refused when anything stored says otherwise."""
     growing = Derivation(last, head, await log.tiles(derive.edge_of(last.size)))
+    if last.size:
+        growing.follow(*await log.leaves(last.size - 1, last.size))
     await grow(log, growing, head.size)
     growing.finish(await log.tiles(derive.edge_of(head.size)))
     plan = derive.consistency(last, head)
