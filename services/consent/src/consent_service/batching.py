@@ -166,9 +166,12 @@ class _Planner:
 
     def _apply(self, draft: Draft) -> None:
         seen, written = self._seen, draft.write.entries
-        self._states.update({state.subject: state for state in draft.write.states})
-        self._entries.update({entry.index: entry for entry in written})
-        self._notices.update({notice.ref[:3]: notice.ref.sha256 for notice in draft.notices})
+        for state in draft.write.states:
+            self._states[state.subject] = state
+        for entry in written:
+            self._entries[entry.index] = entry
+        for notice in draft.notices:
+            self._notices[notice.ref[:3]] = notice.ref.sha256
         head, published = seen.head, draft.registry
         index, digest = head.registry_index, head.registry_digest
         if published is not None:
@@ -278,8 +281,6 @@ class _Sealer:
         )
 
     def _entry(self, entry: Entry, draft: Draft, asked: tuple[Request, int] | None) -> Opened:
-        if asked is not None:
-            entry = replace(entry, request_id=asked[0].id)
         of = class_of(entry.kind.value)
         if of is LeafClass.SUBJECT:
             opened, row = self._subjects(entry, asked)
@@ -295,7 +296,8 @@ class _Sealer:
         subject = entry.subject
         assert subject is not None
         key, chain, event_id = self._keys[subject], self.chains.get(subject, Chain()), self._random(EVENT_ID_SIZE)
-        pub, priv = public_body(entry, chain.seq + 1), private_body(entry)
+        pub = public_body(entry, chain.seq + 1)
+        priv = private_body(entry, asked[0].id if asked is not None else None)
         leaf = commitments.subject_leaf(key, self._stamp, event_id, pub=pub, priv=priv, previous=chain.last)
         self._link(subject, chain, leaf)
         sealed = commitments.seal(key, self._ledger, event_id, priv, self._random)

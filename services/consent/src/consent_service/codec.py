@@ -13,6 +13,7 @@ from consent_service.domain.words import Kind
 from servicekit.basis import canonical
 
 Json = dict[str, Any]
+_KINDS = {kind.value: kind for kind in Kind}
 
 
 def _present(**fields: Any) -> Json:
@@ -30,9 +31,18 @@ def write_scope(scope: Scope) -> Json:
 
 
 def read_scope(value: Mapping[str, Any]) -> Scope:
-    """As written."""
-    sets = (frozenset(value.get(name, ())) for name in ("channels", "categories", "recipients"))
-    return Scope(value["purpose"], *sets)
+    """As written. Scopes are few and values, so each is made once."""
+    channels, categories, recipients = (
+        value.get("channels", ()),
+        value.get("categories", ()),
+        value.get("recipients", ()),
+    )
+    return _scope(value["purpose"], tuple(channels), tuple(categories), tuple(recipients))
+
+
+@lru_cache(maxsize=4096)
+def _scope(purpose: str, channels: tuple[str, ...], categories: tuple[str, ...], recipients: tuple[str, ...]) -> Scope:
+    return Scope(purpose, frozenset(channels), frozenset(categories), frozenset(recipients))
 
 
 def write_statement(statement: Statement) -> Json:
@@ -57,26 +67,55 @@ def write_statement(statement: Statement) -> Json:
 
 def read_statement(value: Mapping[str, Any]) -> Statement:
     """As written."""
-    notice = value.get("notice")
+    notice, exceptions = value.get("notice"), value.get("exceptions")
     return Statement(
-        index=value["index"],
-        kind=Kind(value["kind"]),
-        scope=read_scope(value["scope"]),
-        event_us=value["event"],
-        recorded_us=value["recorded"],
-        from_us=value["from"],
-        to_us=value.get("to"),
-        explicit=value.get("explicit", False),
-        notice=NoticeRef(*notice) if notice else None,
-        effective=value["effective"],
-        links=tuple(value.get("links", ())),
-        exceptions=tuple(map(read_scope, value.get("exceptions", ()))),
+        value["index"],
+        _KINDS[value["kind"]],
+        read_scope(value["scope"]),
+        value["event"],
+        value["recorded"],
+        value["from"],
+        value.get("to"),
+        value.get("explicit", False),
+        _notice(*notice) if notice else None,
+        value["effective"],
+        tuple(value.get("links", ())),
+        tuple(map(read_scope, exceptions)) if exceptions else (),
     )
+
+
+@lru_cache(maxsize=1024)
+def _notice(id_: str, version: int, locale: str, sha256: str = "") -> NoticeRef:
+    return NoticeRef(id_, version, locale, sha256)
 
 
 def write_statements(statements: Sequence[Statement]) -> str:
     """A subject's statements, in index order."""
-    return canonical([write_statement(statement) for statement in statements]).decode()
+    return f"[{','.join(map(_text, statements))}]"
+
+
+def _text(statement: Statement) -> str:
+    """A statement in canonical form. Each choice writes its subject's statements anew, so the common ones are put together from parts."""
+    if statement.links or statement.exceptions:
+        return canonical(write_statement(statement)).decode()
+    effective = "true" if statement.effective else "false"
+    explicit = ',"explicit":true' if statement.explicit else ""
+    notice = _notice_text(statement.notice) if statement.notice is not None else ""
+    until = f',"to":{statement.to_us}' if statement.to_us is not None else ""
+    return (
+        f'{{"effective":{effective},"event":{statement.event_us}{explicit},"from":{statement.from_us},"index":{statement.index}'
+        f',"kind":"{statement.kind}"{notice},"recorded":{statement.recorded_us},"scope":{_scope_text(statement.scope)}{until}}}'
+    )
+
+
+@lru_cache(maxsize=4096)
+def _scope_text(scope: Scope) -> str:
+    return canonical(write_scope(scope)).decode()
+
+
+@lru_cache(maxsize=1024)
+def _notice_text(notice: NoticeRef) -> str:
+    return f',"notice":{canonical(list(notice)).decode()}'
 
 
 @lru_cache(maxsize=1024)

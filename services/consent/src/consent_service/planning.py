@@ -127,6 +127,8 @@ def _chosen(subject: str, screen: Screen, seen: Seen, note: Mapping[str, str] | 
 
 def _noted(write: Write, note: Mapping[str, str], claimed_us: int | None) -> Write:
     """With a note in each entry; where the time that was claimed could not be believed, the note keeps the claim."""
+    if not note and claimed_us is None:
+        return write
 
     def noted(entry: Entry) -> Entry:
         doubted = claimed_us is not None and claimed_us != entry.event_us

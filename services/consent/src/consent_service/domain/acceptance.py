@@ -7,7 +7,7 @@ lifting of an objection only if the time and the actor do, and only with evidenc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from consent_service.domain.choices import NoticeRef, Scope, Statement, below
@@ -116,7 +116,7 @@ def _accept_item(registry: Registry, screen: Screen, item: Item, *, number: int,
     if item.denial:
         return deny(registry, item.kind, item.scope, event_us=screen.event_us, index=index, now_us=now_us)
     widen = _lift if item.kind in LIFTS else _widen
-    return replace(widen(registry, screen, item, number, now_us), index=index, recorded_us=now_us)
+    return widen(registry, screen, item, number, index, now_us)
 
 
 def known_purpose(registry: Registry, purpose: str, field: str = "purpose") -> None:
@@ -132,7 +132,7 @@ def deny(registry: Registry, kind: Kind, scope: Scope, *, event_us: int | None, 
     return Statement(index=index, kind=kind, scope=scope, event_us=event, recorded_us=now_us, from_us=event)
 
 
-def _lift(registry: Registry, screen: Screen, item: Item, number: int, now_us: int) -> Statement:
+def _lift(registry: Registry, screen: Screen, item: Item, number: int, index: int, now_us: int) -> Statement:
     """The lifting of an objection, once the time and the actor allow it."""
     del number
     _right_actor(screen.actor, item.kind)
@@ -142,10 +142,10 @@ def _lift(registry: Registry, screen: Screen, item: Item, number: int, now_us: i
         )
     event = now_us if screen.event_us is None else screen.event_us
     _right_time(registry, applicable(registry, screen.regimes), event, now_us)
-    return Statement(0, item.kind, item.scope, event_us=event, recorded_us=now_us, from_us=event)
+    return Statement(index, item.kind, item.scope, event_us=event, recorded_us=now_us, from_us=event)
 
 
-def _widen(registry: Registry, screen: Screen, item: Item, number: int, now_us: int) -> Statement:
+def _widen(registry: Registry, screen: Screen, item: Item, number: int, index: int, now_us: int) -> Statement:
     """A grant or a served notice, once everything allows it."""
     _right_actor(screen.actor, item.kind)
     purpose = registry.purpose(item.scope.purpose)
@@ -160,7 +160,7 @@ def _widen(registry: Registry, screen: Screen, item: Item, number: int, now_us: 
         raise _refused("EXPLICIT_REQUIRED", "Sensitive data needs an explicit grant.", item.field(number, "explicit"))
     start, end = _window(registry, regimes, item, number, event)
     return Statement(
-        index=0,
+        index=index,
         kind=item.kind,
         scope=item.scope,
         event_us=event,
@@ -203,10 +203,9 @@ def _right_time(registry: Registry, regimes: Sequence[str], event_us: int, now_u
 def _right_notice(registry: Registry, screen: Screen, item: Item, number: int, at_us: int) -> Notice:
     """The notice under which the scope may be widened; raises the first NOTICE_* that says why not."""
     ref = screen.notice
-    versions = [] if ref is None else [n for n in (registry.notices or {}).values() if n.ref[:2] == ref[:2]]
-    if ref is None or not versions:
+    notice = registry.notice(ref) if ref is not None else None
+    if ref is None or (notice is None and all(n.ref[:2] != ref[:2] for n in (registry.notices or {}).values())):
         raise _refused("NOTICE_UNKNOWN", "No such notice version is published.", "notice")
-    notice = registry.notice(ref)
     if notice is None or screen.evidence.locale not in ("", ref.locale):
         raise _refused("NOTICE_LOCALE", "The notice was not published, or not shown, in this locale.", "notice.locale")
     if notice.ref.sha256 != ref.sha256:

@@ -6,9 +6,8 @@ evidence, request. Entries of registry and ledger have one open body. Absent fie
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from enum import Enum
 from functools import lru_cache
 from typing import Any, Final
 
@@ -33,7 +32,7 @@ _CLASSES: Final[Mapping[str, LeafClass]] = {
     "ERASURE": LeafClass.ERASURE,
 }
 _NAMES: Final[Mapping[type, tuple[str, ...]]] = {
-    record: tuple(field.name for field in fields(record)) for record in (Actor, Evidence)
+    record: tuple(sorted(field.name for field in fields(record))) for record in (Actor, Evidence)
 }
 
 
@@ -67,15 +66,16 @@ def public_body(entry: Entry, seq: int) -> bytes:
     return joined(parts).encode()
 
 
-def private_body(entry: Entry) -> bytes:
-    """The private body of a subject's entry."""
+def private_body(entry: Entry, request_id: str | None = None) -> bytes:
+    """The private body of a subject's entry; the first of a request names it."""
+    request_id = entry.request_id if request_id is None else request_id
     parts = {"subject": text(entry.subject or "")}
     if entry.actor is not None:
         parts["actor"] = _record(entry.actor)
     if entry.evidence is not None:
         parts["evidence"] = _record(entry.evidence)
-    if entry.request_id is not None:
-        parts["request_id"] = text(entry.request_id)
+    if request_id is not None:
+        parts["request_id"] = text(request_id)
     if entry.link is not None:
         parts["link"] = _closed_side(entry.link)
     if entry.sealed:
@@ -184,19 +184,9 @@ def _closed_side(link: Link) -> str:
 
 def _record(value: Actor | Evidence) -> str:
     """Whatever texts it holds; one that is empty is absent."""
-    return joined(dict(_shown(value)))
-
-
-def _shown(value: Actor | Evidence) -> Iterator[tuple[str, str]]:
-    for name in _NAMES[type(value)]:
-        held = getattr(value, name)
-        if isinstance(held, Enum):
-            yield name, _word(held.value)
-        elif isinstance(held, tuple):
-            if held:
-                yield name, _texts(held)
-        elif held:
-            yield name, text(held)
+    found = [(name, getattr(value, name)) for name in _NAMES[type(value)]]
+    parts = [f'"{name}":{_texts(held) if type(held) is tuple else text(held)}' for name, held in found if held]
+    return "{" + ",".join(parts) + "}"
 
 
 def _read_statement(place: Place, kind: Kind, said: Json) -> Statement:

@@ -101,15 +101,22 @@ def record(
         return Write()
     entries = []
     for statement in statements:
-        entry = _chosen(head, root, statement)
-        entries.append(replace(entry, actor=actor, evidence=evidence, regimes=regimes))
+        entry = _chosen(head, root, statement, actor, evidence, regimes)
+        entries.append(entry)
         root = fold(root, entry)
     if len(root.statements) > MOST_STATEMENTS and not narrow:
         raise Exhausted("Too many statements about one subject.", reason="TOO_MANY_STATEMENTS")
     return Write(tuple(entries), (root,))
 
 
-def _chosen(head: Head, root: SubjectState, statement: Statement) -> Entry:
+def _chosen(
+    head: Head,
+    root: SubjectState,
+    statement: Statement,
+    actor: Actor,
+    evidence: Evidence | None,
+    regimes: tuple[str, ...],
+) -> Entry:
     reason = folding.without_effect(root.statements, statement)
     return Entry(
         index=statement.index,
@@ -120,7 +127,10 @@ def _chosen(head: Head, root: SubjectState, statement: Statement) -> Entry:
         subject=root.subject,
         effective=not reason,
         reason=reason,
-        statement=replace(statement, effective=not reason),
+        statement=replace(statement, effective=False) if reason else statement,
+        actor=actor,
+        evidence=evidence,
+        regimes=regimes,
     )
 
 

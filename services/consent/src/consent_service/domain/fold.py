@@ -94,7 +94,16 @@ def choose(state: SubjectState, statement: Statement) -> SubjectState:
     """The state after a choice. A late one is left out, whatever its entry says of itself."""
     if without_effect(state.statements, statement):
         return replace(state, last_index=statement.index)
-    return replace(state, statements=_added(state.statements, statement), last_index=statement.index)
+    return SubjectState(
+        state.subject,
+        state.members,
+        state.survivor,
+        state.link,
+        _added(state.statements, statement),
+        statement.index,
+        state.sealed,
+        state.erased,
+    )
 
 
 def seal(state: SubjectState, index: int, kind: Kind, subjects: frozenset[str]) -> SubjectState:
