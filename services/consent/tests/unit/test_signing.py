@@ -212,6 +212,22 @@ async def test_what_is_refused_stays_not_ready_until_a_round_succeeds():
     await signer.check()
 
 
+async def test_a_refusal_that_lasts_keeps_nothing_of_the_rounds_before():
+    world = await a_signed_world(5)
+    world.log.rows = Rows()
+    signer = world.signer()
+    with pytest.raises(Refused):
+        await signer.round()
+    said = []
+    for _ in range(2):
+        with pytest.raises(Refused) as refused:
+            await signer.check()
+        said.append(refused.value)
+
+    assert said[0] is not said[1]
+    assert (said[0].code, said[0].text) == ("FORK", "The log is shorter than what was signed.")
+
+
 async def test_a_signer_that_has_not_looked_yet_is_not_ready():
     with pytest.raises(Unavailable) as starting:
         await World().signer().check()

@@ -92,7 +92,7 @@ class Signer:
     async def check(self) -> None:
         """Raise while it does not sign: a readiness check."""
         if self._refusal is not None:
-            raise self._refusal
+            raise _again(self._refusal)
 
     async def confirm(self, size: int, root: bytes, epoch: int) -> None:
         """Refuse unless a round that begins now derives this very head."""
@@ -126,7 +126,7 @@ class Signer:
     def _say(self, refusal: AssentError | None) -> None:
         """Log what changed, not what lasts."""
         before, now = (error.code if error else "" for error in (self._refusal, refusal))
-        self._refusal = refusal
+        self._refusal = _again(refusal) if refusal is not None else None
         if now and now != before:
             logger.error("the signer does not sign: %s", refusal, extra={"reason": now})
         elif before and not now:
@@ -186,6 +186,11 @@ async def grow(log: Snapshot, growing: Derivation, end: int) -> None:
     while growing.size < end:
         completed = growing.add(await log.leaves(growing.size, min(growing.size + BLOCK, end)))
         derive.require(completed, await log.tiles(completed))
+
+
+def _again(error: AssentError) -> AssentError:
+    """The same words without the frames: one exception that is raised again and again keeps all that it has passed through."""
+    return type(error)(error.text, reason=error.code)
 
 
 def _no_head(ledger: str) -> Head:
