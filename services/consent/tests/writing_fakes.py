@@ -61,7 +61,7 @@ async def candidate(database: Database, *, keys=None, clock=None, ledger=LEDGER,
     """A replica's candidate for the writer, at work."""
     async with role_pool(database, "consent_writer", max_size=3) as pool:
         given = With(
-            log=PostgresLog(pool, ledger),
+            log=changed.pop("log", PostgresLog)(pool, ledger),
             keys=CachedSubjectKeys(keys or MemoryKeys()),
             registries=Registries(),
             clock=clock or FixedClock(NOW),
