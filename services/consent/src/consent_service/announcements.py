@@ -29,10 +29,10 @@ LONGEST_WAIT_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """An entry as far as the stream is concerned. A `kind` that is None is the erasure's."""
+    """An entry as far as the stream is concerned."""
 
     index: int
-    kind: Kind | None
+    kind: Kind
     epoch: int
     effective: bool
     event_us: int
@@ -94,7 +94,7 @@ def announcement(entry: Announced, ledger: str, previous: int | None) -> Envelop
         recorded_at_ms=entry.recorded_us // 1000,
         producer="consent",
     )
-    if entry.kind is None:
+    if entry.kind is Kind.ERASURE:
         envelope.subject_erased.CopyFrom(SubjectErased(change=change))
     elif narrows(entry.kind):
         envelope.consent_narrowed.CopyFrom(ConsentNarrowed(change=change))

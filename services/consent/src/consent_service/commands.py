@@ -82,6 +82,15 @@ class Seal:
 
 
 @dataclass(frozen=True, slots=True)
+class Erase:
+    """ERASURE for these sealed subjects, which are all that are one person, as an approved case wants it."""
+
+    request: Request
+    subjects: tuple[str, ...]
+    case: str
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """What the ledger says of itself: that it was created, that an epoch began, that a key was rotated."""
 
@@ -147,5 +156,5 @@ class FindRegistry:
     position: Position | None = None
 
 
-Command = RecordChoice | Withdraw | Signal | SetLink | Publish | Seal | Note
+Command = RecordChoice | Withdraw | Signal | SetLink | Publish | Seal | Erase | Note
 """All that writes."""

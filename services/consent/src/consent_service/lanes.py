@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final
 
-from consent_service.commands import Command, RecordChoice, Seal, SetLink, Signal, Withdraw
+from consent_service.commands import Command, Erase, RecordChoice, Seal, SetLink, Signal, Withdraw
 from consent_service.domain.words import Kind
 from consent_service.planning import Needs
 from consent_service.ports import Result
@@ -49,7 +49,7 @@ def denies(command: Command) -> bool:
         return command.on
     if isinstance(command, Seal):
         return command.kind is Kind.SEALED
-    return isinstance(command, Withdraw | SetLink)
+    return isinstance(command, Withdraw | SetLink | Erase)
 
 
 def weight(command: Command) -> int:
@@ -58,6 +58,8 @@ def weight(command: Command) -> int:
         return len(command.screen.items)
     if isinstance(command, Withdraw):
         return max(len(command.scopes), 1)
+    if isinstance(command, Seal | Erase):
+        return len(command.subjects)
     return 4 if isinstance(command, Signal | SetLink) else 1
 
 

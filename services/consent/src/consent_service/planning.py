@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from consent_service.commands import Command, Note, Publish, RecordChoice, Seal, SetLink, Signal, Withdraw
-from consent_service.domain import acceptance, entries, objections, publishing
+from consent_service.commands import Command, Erase, Note, Publish, RecordChoice, Seal, SetLink, Signal, Withdraw
+from consent_service.domain import acceptance, entries, erasure, objections, publishing
 from consent_service.domain.acceptance import Item, Screen
 from consent_service.domain.choices import NoticeRef, Scope, Statement
 from consent_service.domain.entries import Entry, Head, Lineage, Write
@@ -94,7 +94,7 @@ def needs(command: Command) -> Needs:
         return Needs(notices=tuple(notice.ref for key, notice in known.items() if key not in given))
     if isinstance(command, SetLink):
         return Needs((command.survivor, command.absorbed))
-    if isinstance(command, Seal):
+    if isinstance(command, Seal | Erase):
         return Needs(command.subjects)
     if isinstance(command, Note):
         return Needs()
@@ -212,6 +212,12 @@ def plan_seal(command: Seal, seen: Seen) -> Draft:
     return Draft(write, states[-1].subject)
 
 
+def plan_erasure(command: Erase, seen: Seen) -> Draft:
+    """One entry for each subject, and tombstones."""
+    lineages = [seen.lineage(subject) for subject in command.subjects]
+    return Draft(erasure.erase(seen.head, lineages, now_us=seen.now_us, case=command.case))
+
+
 def plan_note(command: Note, seen: Seen) -> Draft:
     """One entry about nobody."""
     head = seen.head
@@ -262,5 +268,6 @@ _PLANS: Final[Mapping[type[Any], Callable[[Any, Seen], Draft]]] = {
     SetLink: plan_link,
     Publish: plan_publication,
     Seal: plan_seal,
+    Erase: plan_erasure,
     Note: plan_note,
 }

@@ -113,9 +113,9 @@ MAY = {
     "consent_writer": {"log_entry", "event", "registry", "notice", "ledger_epoch", "log_head", "log_tile"}
     | {"subject_state", "partition_head", "relay_cursor"},
     "consent_signer": {"checkpoint"},
-    "consent": {"reliance", "finding", "fold_position", "erasure_case"},
+    "consent": {"reliance", "finding", "fold_position", "erasure_case", "erasure_subject", "handed_out"},
     "consent_reader": set(),
-    "consent_eraser": set(),
+    "consent_eraser": {"subject_state"},
     "consent_auditor": set(),
 }
 
@@ -136,7 +136,7 @@ async def test_each_role_inserts_where_its_job_is_and_nowhere_else(used):
 
 
 async def test_who_signs_sees_no_person(used):
-    for table in ("event", "subject_state", "reliance", "erasure_case"):
+    for table in ("event", "subject_state", "reliance", "erasure_case", "erasure_subject", "handed_out"):
         await refused(used.dsn_of("consent_signer"), f"select * from {table}")
 
 

@@ -46,6 +46,7 @@ class Kind(StrEnum):
     UNSEALED = "UNSEALED"
     REGISTRY = "REGISTRY"
     LEDGER = "LEDGER"
+    ERASURE = "ERASURE"
 
 
 REFUSALS: Final = frozenset({Kind.REFUSE, Kind.WITHDRAW})

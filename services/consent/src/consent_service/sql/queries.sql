@@ -181,9 +181,9 @@ SELECT c.idx FROM relay_cursor AS c;
 SELECT p.partition, p.idx FROM partition_head AS p;
 
 -- name: to_relay(after, amount)
--- The entries after an index, in order; whom an erasure is about is said by its case.
-SELECT e.idx, e.kind, e.epoch, e.effective, e.event_us, e.recorded_us, coalesce(e.subject_id, c.subject_id) AS subject_id
-FROM event AS e LEFT JOIN erasure_case AS c ON c.erasure_idx = e.idx
+-- The entries after an index, in order; whom an erasure is about is said by the tombstone that was written with it.
+SELECT e.idx, e.kind, e.epoch, e.effective, e.event_us, e.recorded_us, coalesce(e.subject_id, s.subject_id) AS subject_id
+FROM event AS e LEFT JOIN subject_state AS s ON e.class = 4 AND s.status = 'ERASED' AND s.last_idx = e.idx
 WHERE e.idx > :after
 ORDER BY e.idx LIMIT :amount;
 

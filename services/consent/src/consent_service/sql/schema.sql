@@ -29,7 +29,6 @@ CREATE TABLE consent.checkpoint (
 
 CREATE TABLE consent.erasure_case (
     case_id text NOT NULL,
-    subject_id text,
     status text NOT NULL,
     ground text NOT NULL,
     requested_us bigint NOT NULL,
@@ -37,8 +36,23 @@ CREATE TABLE consent.erasure_case (
     hold_until_us bigint,
     retain_until_us bigint,
     decisions jsonb DEFAULT '[]'::jsonb NOT NULL,
-    erasure_idx bigint,
-    certificate bytea
+    certificate bytea,
+    people integer DEFAULT 0 NOT NULL,
+    unsealed boolean DEFAULT false NOT NULL,
+    started_us bigint,
+    died_us bigint,
+    erasures jsonb DEFAULT '[]'::jsonb NOT NULL,
+    deleted jsonb DEFAULT '{}'::jsonb NOT NULL,
+    exports jsonb DEFAULT '[]'::jsonb NOT NULL,
+    certificate_kid text,
+    certificate_signature bytea,
+    revision integer DEFAULT 0 NOT NULL
+);
+
+CREATE TABLE consent.erasure_subject (
+    case_id text NOT NULL,
+    subject_id text NOT NULL,
+    is_open boolean DEFAULT true NOT NULL
 );
 
 CREATE TABLE consent.event (
@@ -80,6 +94,13 @@ CREATE TABLE consent.fold_position (
     partition integer NOT NULL,
     seq bigint NOT NULL,
     epoch bigint NOT NULL
+);
+
+CREATE TABLE consent.handed_out (
+    export_id text NOT NULL,
+    subject_id text,
+    at_us bigint NOT NULL,
+    handed_by text NOT NULL
 );
 
 CREATE TABLE consent.ledger_epoch (
@@ -182,6 +203,9 @@ ALTER TABLE ONLY consent.checkpoint
 ALTER TABLE ONLY consent.erasure_case
     ADD CONSTRAINT erasure_case_pkey PRIMARY KEY (case_id);
 
+ALTER TABLE ONLY consent.erasure_subject
+    ADD CONSTRAINT erasure_subject_pkey PRIMARY KEY (case_id, subject_id);
+
 ALTER TABLE ONLY consent.event
     ADD CONSTRAINT event_event_id_key UNIQUE (event_id);
 
@@ -199,6 +223,9 @@ ALTER TABLE ONLY consent.finding
 
 ALTER TABLE ONLY consent.fold_position
     ADD CONSTRAINT fold_position_pkey PRIMARY KEY (stream, partition);
+
+ALTER TABLE ONLY consent.handed_out
+    ADD CONSTRAINT handed_out_pkey PRIMARY KEY (export_id);
 
 ALTER TABLE ONLY consent.ledger_epoch
     ADD CONSTRAINT ledger_epoch_pkey PRIMARY KEY (epoch);
@@ -235,11 +262,13 @@ ALTER TABLE ONLY consent.subject_state
 
 CREATE INDEX checkpoint_published ON consent.checkpoint USING btree (published_us);
 
-CREATE INDEX erasure_case_entry ON consent.erasure_case USING btree (erasure_idx);
+CREATE INDEX erasure_case_due ON consent.erasure_case USING btree (case_id) WHERE ((status <> ALL (ARRAY['DENIED'::text, 'CERTIFIED'::text])) OR ((NOT unsealed) AND (status = 'DENIED'::text)));
 
-CREATE INDEX erasure_case_subject ON consent.erasure_case USING btree (subject_id);
+CREATE UNIQUE INDEX erasure_subject_open ON consent.erasure_subject USING btree (subject_id) WHERE is_open;
 
 CREATE INDEX finding_at ON consent.finding USING btree (at_us);
+
+CREATE INDEX handed_out_subject ON consent.handed_out USING btree (subject_id);
 
 CREATE INDEX registry_digest ON consent.registry USING btree (digest, idx);
 
@@ -248,6 +277,8 @@ CREATE INDEX reliance_decided ON consent.reliance USING btree (decided_us);
 CREATE INDEX reliance_subject ON consent.reliance USING btree (subject_id);
 
 CREATE INDEX reliance_support ON consent.reliance USING btree (support_idx);
+
+CREATE INDEX subject_state_erased ON consent.subject_state USING btree (last_idx) WHERE (status = 'ERASED'::text);
 
 CREATE TRIGGER only_grows BEFORE UPDATE ON consent.log_head FOR EACH ROW WHEN (((new.ledger_id <> old.ledger_id) OR (new.epoch < old.epoch) OR (new.size < old.size) OR (new.recorded_us < old.recorded_us) OR (new.registry_idx < old.registry_idx) OR ((new.registry_idx IS NULL) AND (old.registry_idx IS NOT NULL)))) EXECUTE FUNCTION consent.refuse_change();
 
@@ -284,3 +315,6 @@ CREATE TRIGGER stays BEFORE DELETE OR TRUNCATE ON consent.relay_cursor FOR EACH 
 CREATE TRIGGER stays BEFORE DELETE OR TRUNCATE ON consent.subject_state FOR EACH STATEMENT EXECUTE FUNCTION consent.refuse_change();
 
 CREATE TRIGGER stays_erased BEFORE UPDATE ON consent.subject_state FOR EACH ROW WHEN (((new.subject_id <> old.subject_id) OR ((old.status = 'ERASED'::text) AND (new.status <> 'ERASED'::text)))) EXECUTE FUNCTION consent.refuse_change();
+
+ALTER TABLE ONLY consent.erasure_subject
+    ADD CONSTRAINT erasure_subject_case_id_fkey FOREIGN KEY (case_id) REFERENCES consent.erasure_case(case_id);

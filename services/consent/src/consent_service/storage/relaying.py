@@ -59,7 +59,7 @@ class PostgresReading:
 def _announced(row: Row) -> Announced:
     return Announced(
         index=row["idx"],
-        kind=Kind(row["kind"]) if row["kind"] in Kind.__members__ else None,
+        kind=Kind(row["kind"]),
         epoch=row["epoch"],
         effective=row["effective"],
         event_us=row["event_us"],
