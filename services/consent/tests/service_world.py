@@ -35,9 +35,9 @@ class World:
             ledger=self.ledger,
             statement_key=self.keys.statement_key,
             instance=instance,
-            reader={"dsn": self.database.dsn_of("consent_reader")},
-            writer={"dsn": self.database.dsn_of("consent_writer")},
             **{
+                "reader": {"dsn": self.database.dsn_of("consent_reader")},
+                "writer": {"dsn": self.database.dsn_of("consent_writer")},
                 "keys": {"dsn": self.store.dsn_of("key_user"), "folder": self.folder / "keks"},
                 **changed,
             },

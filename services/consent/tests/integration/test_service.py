@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
 import uuid
 
+import asyncpg
 import grpc
 import pytest
 from consent_fakes import WORDS, WORDS_DE, a_document, ref
@@ -17,6 +20,8 @@ from assent.consent.v1 import types_pb2
 from assent.events.v1.envelope_pb2 import Envelope
 from consent_service import requests
 from consent_service.app import build
+from consent_service.domain import commitments
+from consent_service.domain.leaf import parse
 from consent_service.signing import app as signing
 from servicekit import basis, provision, vkeys
 from servicekit.basis import canonical
@@ -26,6 +31,7 @@ from servicekit.partitions import partition_of
 from testkit.apps import serving
 from testkit.builders import unique
 from testkit.waiting import until
+from tlog import leaf_hash
 
 pytestmark = pytest.mark.integration
 TRANSACTION = value_pb2.DATA_CATEGORY_TRANSACTION
@@ -316,3 +322,98 @@ async def test_who_acted_is_shown_only_to_whom_may_see_evidence(running, tokens,
     assert (event.actor.id, event.HasField("evidence")) == ("", False)
     assert "agent-7" not in str(listed)
     assert (whole.actor.id, whole.evidence.session_ref) == ("agent-7", "session-1")
+
+
+async def test_a_receipt_opens_its_leaves_and_names_the_statement_key(outside, registry, keys, name):
+    recorded = await outside("RecordChoice", a_choice())
+
+    receipt = recorded.result.receipt
+    trusted = vkeys.verifier_key(name, keys.statement().public_key())
+    trusted.public().verify(receipt.signature, b"assent/receipt/v1\x00" + receipt.body)
+    body = json.loads(receipt.body)
+    [entry] = body["entries"]
+    leaf, salt = base64.b64decode(entry["leaf"]), base64.b64decode(entry["salt"])
+    assert receipt.key_id == trusted.key_id == body["kid"]
+    assert (body["index"], body["ledger"]) == (recorded.result.position.index, basis.ledger_id(name))
+    assert canonical(body) == receipt.body
+    assert leaf_hash(leaf) == recorded.result.entries[0].leaf_hash
+    assert commitments.public_commitment(salt, entry["pub"].encode()) == parse(leaf).c_pub
+    assert json.loads(entry["pub"])["kind"] == "GRANT"
+
+
+async def test_a_write_may_wait_for_a_checkpoint_that_covers_it(outside, registry, world):
+    recorded = await outside("RecordChoice", a_choice(wait_for=types_pb2.WAIT_FOR_CHECKPOINTED))
+
+    assert recorded.result.reached == types_pb2.WAIT_FOR_CHECKPOINTED
+    connection = await asyncpg.connect(
+        world.database.dsn_of("consent_reader"), server_settings={"search_path": "consent"}
+    )
+    size = await connection.fetchval("select max(size) from checkpoint")
+    await connection.close()
+    assert size > recorded.result.position.index
+
+
+async def test_what_did_not_come_into_a_checkpoint_in_time_is_stored_all_the_same(running, registry, tokens):
+    async with grpc.aio.insecure_channel(running) as channel:
+        metadata = (("authorization", f"Bearer {tokens('consent.choose')}"),)
+        request = a_choice(wait_for=types_pb2.WAIT_FOR_CHECKPOINTED)
+        recorded = await stubs.ConsentServiceStub(channel).RecordChoice(request, metadata=metadata, timeout=0.15)
+
+    assert recorded.result.reached in (types_pb2.WAIT_FOR_COMMITTED, types_pb2.WAIT_FOR_CHECKPOINTED)
+
+
+async def test_a_replica_that_does_not_write_forwards_to_the_one_that_does(running, world, registry, tokens):
+    metadata = (("authorization", f"Bearer {tokens('consent.choose', 'consent.check')}"),)
+    async with serving(build, world.settings("b")) as other, grpc.aio.insecure_channel(other) as channel:
+        stub, request = stubs.ConsentServiceStub(channel), a_choice()
+        recorded = await stub.RecordChoice(request, metadata=metadata)
+        again = await stub.RecordChoice(request, metadata=metadata)
+        key = types_pb2.Key(purpose="offers", channel="mobile", category=TRANSACTION)
+        query = pb.CheckConsentRequest(subject_id=request.subject_id, keys=[key], min_token=recorded.result.token)
+        checked = await stub.CheckConsent(query, metadata=metadata)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.RecordChoice(a_choice(subject_id="with blanks"), metadata=metadata)
+
+    assert (recorded.result.position.epoch, again.result.replayed) == (1, True)
+    assert again.result.receipt == recorded.result.receipt
+    assert checked.verdicts[0].reason == "GRANTED"
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_without_a_writer_a_write_says_so_at_once_and_checks_go_on(running, registry, sibling, world, tokens):
+    orchestration, _ = await sibling("orchestration")
+    metadata = (("authorization", f"Bearer {tokens('consent.choose')}"),)
+    readers = {"writer": {}, "keys": {}}
+    async with (
+        serving(build, world.settings("reader", **readers)) as other,
+        grpc.aio.insecure_channel(other) as channel,
+    ):
+        stub = stubs.ConsentServiceStub(channel)
+        await stub.RecordChoice(a_choice(), metadata=metadata)
+        await fence(world)
+
+        async def refused():
+            try:
+                await stub.RecordChoice(a_choice(), metadata=metadata)
+            except grpc.aio.AioRpcError as error:
+                return "NO_WRITER" in str(error.trailing_metadata()) or error.code() is grpc.StatusCode.UNAVAILABLE
+            return False
+
+        await until(refused)
+        key = types_pb2.Key(purpose="offers", channel="mobile", category=TRANSACTION)
+        checked = await orchestration.CheckConsent(pb.CheckConsentRequest(subject_id=a_subject(), keys=[key]))
+        assert checked.verdicts[0].reason == "NO_RECORD"
+
+
+async def fence(world):
+    """Take the place of the writer for ever: its role may not log in any more, and its sessions end."""
+    connection = await asyncpg.connect(world.database.admin_dsn)
+    name = world.database.name
+    try:
+        await connection.execute(f'revoke connect on database "{name}" from consent_writer')
+        await connection.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'consent_writer' and datname = $1",
+            name,
+        )
+    finally:
+        await connection.close()
