@@ -15,7 +15,7 @@ from consent_service import planning
 from consent_service.commands import Command
 from consent_service.domain import commitments
 from consent_service.domain.bodies import class_of, open_body, private_body, public_body
-from consent_service.domain.commitments import EVENT_ID_SIZE, SALT_PUB, Stamp, SubjectKey
+from consent_service.domain.commitments import EVENT_ID_SIZE, NONCE_SIZE, Stamp, SubjectKey
 from consent_service.domain.entries import Entry, Head
 from consent_service.domain.fold import SubjectState
 from consent_service.domain.leaf import LeafClass
@@ -254,8 +254,7 @@ class _Sealer:
         self.chains = dict(chains)
         self._keys = keys
         self._head = tip.head
-        self._ledger = bytes.fromhex(tip.head.ledger)
-        self._stamp = Stamp(self._ledger, tip.head.epoch, now_us)
+        self._stamp = Stamp(bytes.fromhex(tip.head.ledger), tip.head.epoch, now_us)
         self._random = random
 
     def add(self, draft: Draft, request: Request | None) -> Result:
@@ -298,11 +297,11 @@ class _Sealer:
         key, chain, event_id = self._keys[subject], self.chains.get(subject, Chain()), self._random(EVENT_ID_SIZE)
         pub = public_body(entry, chain.seq + 1)
         priv = private_body(entry, asked[0].id if asked is not None else None)
-        leaf = commitments.subject_leaf(key, self._stamp, event_id, pub=pub, priv=priv, previous=chain.last)
-        self._link(subject, chain, leaf)
-        sealed = commitments.seal(key, self._ledger, event_id, priv, self._random)
-        row = _row(entry, LeafClass.SUBJECT, event_id, pub, asked, seq=chain.seq + 1, sealed=sealed)
-        return Opened(leaf, pub, key.sub(SALT_PUB, event_id)), row
+        nonce = self._random(NONCE_SIZE)
+        made = commitments.subject_entry(key, self._stamp, event_id, nonce, pub=pub, priv=priv, previous=chain.last)
+        self._link(subject, chain, made.leaf)
+        row = _row(entry, LeafClass.SUBJECT, event_id, pub, asked, seq=chain.seq + 1, sealed=made.sealed)
+        return Opened(made.leaf, pub, made.salt), row
 
     def _erasures(self, entry: Entry, asked: tuple[Request, int] | None) -> tuple[Opened, EventRow]:
         """Its row names nobody: the case does."""

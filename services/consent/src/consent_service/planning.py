@@ -121,7 +121,8 @@ def _chosen(subject: str, screen: Screen, seen: Seen, note: Mapping[str, str] | 
     write = entries.record(
         seen.head, root, statements, actor=screen.actor, evidence=screen.evidence, regimes=screen.regimes
     )
-    denied = acceptance.denied_purposes(seen.registry, [s for s in statements if s.denial])
+    denials = [statement for statement in statements if statement.denial]
+    denied = acceptance.denied_purposes(seen.registry, denials) if denials else ()
     return Draft(_noted(write, note or {}, screen.event_us), root.subject, denied=denied)
 
 

@@ -52,6 +52,8 @@ def class_of(kind: str) -> LeafClass:
 
 def public_body(entry: Entry, seq: int) -> bytes:
     """The public body of the subject's entry number `seq`."""
+    if entry.link is None and not entry.note:
+        return _plain(entry, seq).encode()
     parts = _common(entry)
     parts["seq"] = number(seq)
     if entry.regimes:
@@ -64,6 +66,24 @@ def public_body(entry: Entry, seq: int) -> bytes:
     if shown:
         parts["note"] = _note(shown)
     return joined(parts).encode()
+
+
+def _plain(entry: Entry, seq: int) -> str:
+    """A choice, or whatever has no more fields: put together in the order of the names."""
+    statement = entry.statement
+    explicit = notice = scope = window = ""
+    if statement is not None:
+        explicit = f',"explicit":{flag(statement.explicit)}'
+        notice = f',"notice":{_notice(statement.notice)}' if statement.notice is not None else ""
+        scope = f',"scope":{_scope(statement.scope)}'
+        until = f',"valid_to":{number(statement.to_us)}' if statement.to_us is not None else ""
+        window = f',"valid_from":{number(statement.from_us)}{until}'
+    reason = f',"reason":{_word(entry.reason)}' if entry.reason else ""
+    regimes = f',"regimes":{_texts(entry.regimes)}' if entry.regimes else ""
+    return (
+        f'{{"effective":{flag(entry.effective)},"event_time":{number(entry.event_us)}{explicit},"kind":{_word(entry.kind)}'
+        f'{notice}{reason}{regimes}{scope},"seq":{number(seq)}{window}}}'
+    )
 
 
 def private_body(entry: Entry, request_id: str | None = None) -> bytes:

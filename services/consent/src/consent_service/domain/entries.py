@@ -103,7 +103,7 @@ def record(
     for statement in statements:
         entry = _chosen(head, root, statement, actor, evidence, regimes)
         entries.append(entry)
-        root = fold(root, entry)
+        root = folding.chosen(root, statement) if entry.effective else fold(root, entry)
     if len(root.statements) > MOST_STATEMENTS and not narrow:
         raise Exhausted("Too many statements about one subject.", reason="TOO_MANY_STATEMENTS")
     return Write(tuple(entries), (root,))

@@ -94,6 +94,11 @@ def choose(state: SubjectState, statement: Statement) -> SubjectState:
     """The state after a choice. A late one is left out, whatever its entry says of itself."""
     if without_effect(state.statements, statement):
         return replace(state, last_index=statement.index)
+    return chosen(state, statement)
+
+
+def chosen(state: SubjectState, statement: Statement) -> SubjectState:
+    """The state after a choice that has an effect."""
     return SubjectState(
         state.subject,
         state.members,

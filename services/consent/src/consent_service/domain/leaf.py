@@ -67,6 +67,19 @@ def encode(leaf: Leaf) -> bytes:
         raise _malformed("A number of the leaf is out of range.") from None
 
 
+def pack_subject(
+    ledger: bytes,
+    epoch: int,
+    recorded_us: int,
+    c_pub: bytes,
+    c_priv: bytes,
+    subject_tag: bytes,
+    prev_commit: bytes,
+) -> bytes:
+    """`encode` of a subject's leaf, whose widths are known: a ledger's id, and digests."""
+    return _LAYOUT.pack(VERSION, _SUBJECT, ledger, epoch, recorded_us, c_pub, c_priv, subject_tag, prev_commit)
+
+
 def parse(data: bytes) -> Leaf:
     """The leaf of these bytes; Invalid for another length, version or class, and for an unused field that is not zero."""
     if len(data) != SIZE:
