@@ -13,12 +13,11 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from tlog_building import DATA, LEAVES, LOG, ORIGIN, Witness, checkpoint, mth, path, proof
 
 from tlog import Ed25519Signer, encode_checkpoint, encode_proof, format_vkey, sign_checkpoint, sign_note
 from tlog.answers import ANSWERS, answer
 from tlog.commands import tlog
-
-from .building import DATA, LEAVES, LOG, ORIGIN, Witness, checkpoint, mth, path, proof
 
 MAX = (1 << 64) - 1
 WITNESS = Witness("witness.example/w1", 1)

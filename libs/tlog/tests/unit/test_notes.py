@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
+from tlog_building import LOG, LOG_KEY, ORIGIN, Witness, checkpoint, refused
 
 from tlog import (
     COSIGNATURE,
@@ -28,8 +29,6 @@ from tlog import (
     verify_checkpoint,
     verify_note,
 )
-
-from .building import LOG, LOG_KEY, ORIGIN, Witness, checkpoint, refused
 
 TEXT = "first\n\nsecond\n"
 NOTE = sign_note(TEXT, [LOG])

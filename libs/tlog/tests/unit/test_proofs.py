@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from tlog_building import LEAVES, Vast, mth, path, proof, refused, same
 
 from tlog import (
     CompactRange,
@@ -15,8 +16,6 @@ from tlog import (
     verify_consistency,
     verify_inclusion,
 )
-
-from .building import LEAVES, Vast, mth, path, proof, refused, same
 
 MAX = (1 << 64) - 1
 NEAR = st.sampled_from([1 << 62, 1 << 63, 1 << 64]).flatmap(

@@ -8,6 +8,7 @@ from hashlib import sha256
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tlog_building import DATA, LEAVES, mth, refused
 
 from tlog import (
     CompactRange,
@@ -30,8 +31,6 @@ from tlog import (
     verify_consistency,
     verify_inclusion,
 )
-
-from .building import DATA, LEAVES, mth, refused
 
 MAX = (1 << 64) - 1
 MANY = [sha256(b"\x00" + number.to_bytes(4, "big")).digest() for number in range(2000)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tlog_building import LEAVES, LOG, LOG_KEY, ORIGIN, Witness, checkpoint, path, refused
 
 from tlog import (
     Ed25519Signer,
@@ -18,8 +19,6 @@ from tlog import (
     sign_note,
     verify_proof,
 )
-
-from .building import LEAVES, LOG, LOG_KEY, ORIGIN, Witness, checkpoint, path, refused
 
 INDEX, SIZE = 4, 11
 STATED = encode_checkpoint(checkpoint(SIZE))

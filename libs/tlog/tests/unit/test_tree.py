@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tlog_building import DATA, LEAVES, Vast, mth, refused, same
 
 from tlog import EMPTY_ROOT, CompactRange, leaf_hash, leaf_hashes, node_hash, root_of
-
-from .building import DATA, LEAVES, Vast, mth, refused, same
 
 SIZES = st.integers(0, len(LEAVES))
 VAST_SIZES = st.one_of(

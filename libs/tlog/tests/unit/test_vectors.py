@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64decode
 
 import pytest
+from tlog_building import refused
 
 from tlog import (
     EMPTY_ROOT,
@@ -26,8 +27,6 @@ from tlog import (
     verify_inclusion,
     verify_note,
 )
-
-from .building import refused
 
 # github.com/transparency-dev/merkle, proof/verify_test.go, which has them from Certificate Transparency
 INPUTS = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"]
