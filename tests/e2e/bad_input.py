@@ -15,6 +15,7 @@ from google.protobuf.message import Message
 
 from assent.auth.v1 import scope_pb2
 from assent.catalog.v1.value_pb2 import Attribute, Value
+from assent.consent.v1 import audit_service_pb2 as audit
 from assent.consent.v1 import consent_service_pb2 as consent
 from assent.consent.v1 import types_pb2
 from assent.content.v1 import content_service_pb2 as content
@@ -28,6 +29,7 @@ from harbour_bank import mara, steps
 from servicekit.ids import new_id
 
 SERVICES = {
+    "assent.consent.v1.AuditService": "consent",
     "assent.consent.v1.ConsentService": "consent",
     "assent.consent.v1.RegistryService": "consent",
     "assent.content.v1.ContentService": "content",
@@ -194,6 +196,16 @@ class Right:
         key = types_pb2.Key(purpose="offers", channel="mobile", category=3)
         grant = steps._grant(self._world.bundle, f"subject-{uuid4().hex}", ["offers"], notice)
         return {
+            **self._audit(),
+            **self._objecting(),
+            "GrantConsent": consent.GrantConsentRequest(
+                request_id=uuid4().hex,
+                subject_id=f"subject-{uuid4().hex}",
+                scopes=[item.scope for item in grant.items],
+                notice=grant.notice,
+                actor=grant.actor,
+                evidence=grant.evidence,
+            ),
             "RecordChoice": grant,
             "WithdrawConsent": consent.WithdrawConsentRequest(
                 request_id=uuid4().hex, subject_id=f"subject-{uuid4().hex}", scope=types_pb2.Scope(purpose="offers")
@@ -204,10 +216,35 @@ class Right:
             "CheckConsent": consent.CheckConsentRequest(subject_id=self._customer.subject_id, keys=[key]),
             "EvaluateBasis": consent.EvaluateBasisRequest(subject_id=self._customer.subject_id, channel="mobile"),
             "GetConsentState": consent.GetConsentStateRequest(subject_id=self._customer.subject_id),
+            "ListConsentEvents": consent.ListConsentEventsRequest(subject_id=self._customer.subject_id, page_size=10),
             "GetRegistry": consent.GetRegistryRequest(notice=grant.notice),
             "PublishRegistry": consent.PublishRegistryRequest(
                 request_id=uuid4().hex, document=b"{}", notices=[consent.Notice(id="n", version=1, locale="en-GB")]
             ),
+        }
+
+    def _objecting(self) -> dict[str, Message]:
+        return {
+            "RecordObjection": consent.RecordObjectionRequest(
+                request_id=uuid4().hex,
+                subject_id=f"subject-{uuid4().hex}",
+                kind=types_pb2.CHOICE_KIND_OBJECT,
+                on=True,
+                purposes=consent.PurposeList(ids=["offers"]),
+            ),
+            "RecordOptOutSignal": consent.RecordOptOutSignalRequest(
+                request_id=uuid4().hex,
+                subject_id=f"subject-{uuid4().hex}",
+                signal="GPC",
+                device_ref="device-1",
+                on=True,
+            ),
+        }
+
+    def _audit(self) -> dict[str, Message]:
+        return {
+            "GetCheckpoint": audit.GetCheckpointRequest(at_least=1),
+            "GetProof": audit.GetProofRequest(inclusion=audit.GetProofRequest.Inclusion(index=0)),
         }
 
     def _content(self) -> dict[str, Message]:
