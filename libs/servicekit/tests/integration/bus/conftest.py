@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import itertools
 import shutil
 import signal
@@ -50,7 +51,9 @@ class KillableNats:
         await self._process.wait()
 
     def stall(self) -> None:
+        """Returns once it has stopped: a signal that was sent is not yet one that was obeyed."""
         self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOWAIT)
 
     def go_on(self) -> None:
         self._process.send_signal(signal.SIGCONT)
