@@ -34,7 +34,7 @@ OWN: Final[Mapping[str, str]] = {
     "profile": "identifier.key",
 }
 """The one process that has a file besides the key with which it calls its siblings."""
-JOBS: Final = ("reader", "writer")
+JOBS: Final = ("eraser", "reader", "writer")
 """The further roles as which the ledger itself works, by what they are for."""
 TRUST: Final = ("jwks.json", "services.jwks.json", "basis.vkeys", "checkpoint.vkeys")
 """Public keys, the same for everybody."""

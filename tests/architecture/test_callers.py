@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 import pytest
 
@@ -23,8 +24,10 @@ def callers() -> dict[str, dict[str, tuple[str, ...]]]:
 
 def declared(service: str) -> set[str]:
     """Every scope that a method of the service asks for."""
-    module = import_module(f"assent.{service}.v1.{service}_service_pb2")
-    services = module.DESCRIPTOR.services_by_name.values()
+    package = import_module(f"assent.{service}.v1")
+    names = [found.name for found in iter_modules(package.__path__) if found.name.endswith("_service_pb2")]
+    modules = [import_module(f"{package.__name__}.{name}") for name in names]
+    services = [found for module in modules for found in module.DESCRIPTOR.services_by_name.values()]
     return {method.GetOptions().Extensions[scope] for found in services for method in found.methods}
 
 

@@ -38,7 +38,12 @@ class World:
             **{
                 "reader": {"dsn": self.database.dsn_of("consent_reader")},
                 "writer": {"dsn": self.database.dsn_of("consent_writer")},
-                "keys": {"dsn": self.store.dsn_of("key_user"), "folder": self.folder / "keks"},
+                "eraser": {"dsn": self.database.dsn_of("consent_eraser")},
+                "keys": {
+                    "dsn": self.store.dsn_of("key_user"),
+                    "shredder_dsn": self.store.dsn_of("key_shredder"),
+                    "folder": self.folder / "keks",
+                },
                 **changed,
             },
         )

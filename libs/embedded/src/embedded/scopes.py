@@ -37,6 +37,10 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         "ranking.read",
         "signals.operate",
     ),
+    # Whoever asks for an erasure must not approve it, and one approver is not two.
+    "clerk": ("consent.rights",),
+    "privacy": ("consent.rights", "consent.rights.approve"),
+    "privacy-second": ("consent.rights", "consent.rights.approve"),
     # Whoever proposes a bundle must not approve it.
     "approver": ("content.approve", "content.read"),
 }

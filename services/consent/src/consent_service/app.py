@@ -17,6 +17,7 @@ from assent.consent.v1.consent_service_pb2_grpc import (
     add_ConsentServiceServicer_to_server,
     add_RegistryServiceServicer_to_server,
 )
+from assent.consent.v1.rights_service_pb2_grpc import RightsServiceStub
 from consent_service.announcements import Relay
 from consent_service.audit_rpc import AuditPorts, AuditServicer
 from consent_service.auditing.proofs import Proofs
@@ -36,6 +37,7 @@ from consent_service.reading import StatementKey
 from consent_service.registries import Registries
 from consent_service.reliance import folding
 from consent_service.reliance.store import PostgresReliance
+from consent_service.rights import app as rights
 from consent_service.rpc import ConsentServicer, Ports, RegistryServicer
 from consent_service.settings import Settings
 from consent_service.signing.client import SignerClient
@@ -82,6 +84,7 @@ class Writing:
 
     writer: Writer
     gate: Gate
+    cached: CachedSubjectKeys | None = None
     tasks: dict[str, Task] = field(default_factory=dict)
     checks: dict[str, Check] = field(default_factory=dict)
 
@@ -124,29 +127,42 @@ async def build(settings: Settings) -> AsyncIterator[App]:
         identity = ServiceIdentity(settings.service, read_private_key(settings.auth.service_key))
         tasks: dict[str, Task] = {}
         keys = subject_keys(settings, tasks)
+        ends = await rights.ending(settings, opened, keys)
+        keys = ends.keys if ends is not None else keys
         ledger = PostgresLedger(pool, ledger_id(settings.ledger), keys)
         await ledger.require_own()
         registries = Registries()
         writing = await _writing(settings, opened, bus, SignerClient(bus, identity), keys, registries)
         channel = bus.channel(SERVICE, identity=identity)
+        key = statement_key(settings.statement_key, settings.ledger)
         ports = Ports(
             ledger=ledger,
             writer=writing.writer,
             registries=registries,
             clock=SystemClock(),
-            key=statement_key(settings.statement_key, settings.ledger),
+            key=key,
             consent=Forwarding(writing.gate, ConsentServiceStub(channel)),
             registry=Forwarding(writing.gate, RegistryServiceStub(channel)),
         )
         folds = await opened.enter_async_context(
-            postgres.pool(settings.database.model_copy(update={"max_size": 2}), schema=SCHEMA)
+            postgres.pool(settings.database.model_copy(update={"max_size": 4}), schema=SCHEMA)
         )
         kept = folding.Folding(PostgresReliance(folds), ledger, registries, verifier(settings))
+        served = [*servicers(ports, writing.gate), auditing(pool)]
+        checks: dict[str, Check] = {"database": partial(postgres.check, pool), **writing.checks}
+        if ends is not None:
+            cached = writing.cached or CachedSubjectKeys(ends.keys)
+            forwarding = Forwarding(writing.gate, RightsServiceStub(channel))
+            known = rights.Known(ledger, writing.writer, writing.gate, cached, key, forwarding)
+            servicer, stepping = rights.serving(settings, ends, folds, pool, known)
+            served.append(servicer)
+            tasks |= {**ends.tasks, "cases": stepping}
+            checks |= ends.checks
         yield App(
-            servicers=[*servicers(ports, writing.gate), auditing(pool)],
+            servicers=served,
             subscriptions=[folding.subscription(kept)],
             tasks={**tasks, **writing.tasks},
-            checks={"database": partial(postgres.check, pool), **writing.checks},
+            checks=checks,
             bus=bus,
         )
 
@@ -175,9 +191,10 @@ async def _writing(
     if database is None or keys is None:
         return Writing(Elsewhere(), Gate())
     pool = await opened.enter_async_context(postgres.pool(database, schema=SCHEMA))
+    cached = CachedSubjectKeys(keys)
     given = With(
         log=PostgresLog(pool, ledger),
-        keys=CachedSubjectKeys(keys),
+        keys=cached,
         registries=registries,
         clock=SystemClock(),
         confirmations=confirmations,
@@ -188,6 +205,7 @@ async def _writing(
     return Writing(
         writer,
         writer.gate,
+        cached,
         {"writer": writer.run, "relay": relay.run},
         {"writer": elected(writer.settled)},
     )

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from consent_service import verifying
 from consent_service.domain.verification import Refused
+from consent_service.rights.commands import erasure
 from consent_service.signing import commands as signing_commands
 from consent_service.verifying import Report, Trust, verify_bundle, verify_export
 from consent_service.verifying_database import verify_database
@@ -25,9 +26,10 @@ file = click.Path(path_type=Path, dir_okay=False)
 
 @click.group()
 def ledger() -> None:
-    """The ledger of consent, for those who check it, and the key of its checkpoints."""
+    """The ledger of consent, for those who check it, the key of its checkpoints, and erasure cases."""
 
 
+ledger.add_command(erasure)
 ledger.add_command(signing_commands.vkey)
 ledger.add_command(signing_commands.rotate_key)
 

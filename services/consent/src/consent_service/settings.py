@@ -12,7 +12,7 @@ from servicekit.provision import KEYS
 from servicekit.settings import AuthSettings, DatabaseSettings, Group, Schema, ServiceSettings
 
 CALLERS: Final[Mapping[str, tuple[str, ...]]] = {
-    "consent": ("consent.choose", "consent.link", "consent.registry"),
+    "consent": ("consent.choose", "consent.link", "consent.registry", "consent.rights.advance"),
     "content": ("consent.registry", "consent.check"),
     "orchestration": ("consent.check",),
     "profile": ("consent.link",),
@@ -67,7 +67,7 @@ class Settings(ServiceSettings, prefix="CONSENT"):
     """`ledger` names the ledger: its id is derived from the name, and the statement key bears it.
 
     `reader` (role consent_reader; by default `database`) answers, `writer` (role consent_writer) may become the ledger's writer; it needs
-    the keys too. `basis_keys`: a file of verifier keys, one per line, that bases were signed with before.
+    the keys too; `eraser` (role consent_eraser) and the keys' shredder end a person's record. `basis_keys`: a file of verifier keys, one per line, that bases were signed with before.
     """
 
     auth: Auth
@@ -77,6 +77,7 @@ class Settings(ServiceSettings, prefix="CONSENT"):
     keys: KeysSettings = KeysSettings()
     reader: RoleSettings = RoleSettings()
     writer: RoleSettings = RoleSettings(max_size=2)
+    eraser: RoleSettings = RoleSettings(max_size=2)
 
     def schemas(self) -> Sequence[Schema]:
         """The ledger, and the keys when they are configured."""
