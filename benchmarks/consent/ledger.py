@@ -143,7 +143,7 @@ class Engine:
 async def engine(folder: Path, subjects: int) -> AsyncIterator[Engine]:
     """A writer at work, a registry in force, and as many subjects with a first grant each."""
     async with database(folder) as dsns:
-        settings = DatabaseSettings(dsn=dsns["consent_writer"], max_size=2)
+        settings = DatabaseSettings(dsn=dsns["consent_writer"], max_size=3)
         async with postgres.pool(settings, schema="consent") as pool:
             given = With(
                 PostgresLog(pool, LEDGER),

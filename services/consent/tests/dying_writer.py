@@ -37,7 +37,7 @@ async def main(dsn: str, step: str, number: int) -> None:
             sys.stdout.flush()
             os.kill(os.getpid(), signal.SIGKILL)
 
-    async with postgres.pool(DatabaseSettings(dsn=dsn, max_size=2), schema=SCHEMA) as pool:
+    async with postgres.pool(DatabaseSettings(dsn=dsn, max_size=3), schema=SCHEMA) as pool:
         given = With(
             log=PostgresLog(pool, LEDGER),
             keys=CachedSubjectKeys(MemoryKeys()),

@@ -54,11 +54,18 @@ class First(NamedTuple):
     content_hash: bytes
 
 
+class Answered(NamedTuple):
+    """A request of the batch before, which may not be stored yet: its answer, and the hash of what it asked."""
+
+    content_hash: bytes
+    result: Result
+
+
 @dataclass(frozen=True, slots=True)
 class Recalled:
     """What was read for a batch."""
 
-    requests: Mapping[str, First]
+    requests: Mapping[str, First | Answered]
     states: Mapping[str, SubjectState]
     chains: Mapping[str, Chain]
     entries: Mapping[int, Entry]
@@ -71,7 +78,7 @@ class Same(NamedTuple):
     number: int
 
 
-Outcome = Draft | First | Same | AssentError
+Outcome = Draft | First | Answered | Same | AssentError
 """What becomes of a command: entries, the answer it got before, the one it gets just now, or why it is turned away."""
 
 
@@ -136,7 +143,7 @@ class _Planner:
     """What is seen, as commands change it. The mappings are shared with what is seen, and grow in place."""
 
     def __init__(self, tip: Tip, recalled: Recalled, now_us: int) -> None:
-        self._requests: dict[str, tuple[First | Same, bytes]] = {
+        self._requests: dict[str, tuple[First | Answered | Same, bytes]] = {
             request: (first, first.content_hash) for request, first in recalled.requests.items()
         }
         self._states = dict(recalled.states)
@@ -158,7 +165,7 @@ class _Planner:
                 self._requests[request.id] = Same(number), request.content_hash
         return draft
 
-    def _answered(self, request: Request) -> First | Same:
+    def _answered(self, request: Request) -> First | Answered | Same:
         found, content_hash = self._requests[request.id]
         if content_hash != request.content_hash:
             raise AlreadyExists("This request id was used for another request.", reason="REQUEST_ID_REUSED")
@@ -373,6 +380,8 @@ def answers(
             yield written[number]
         elif isinstance(outcome, First):
             yield replace(before[outcome.start], replayed=True)
+        elif isinstance(outcome, Answered):
+            yield replace(outcome.result, replayed=True)
         elif isinstance(outcome, Same):
             yield replace(written[outcome.number], replayed=True)
         else:

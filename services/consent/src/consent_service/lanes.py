@@ -20,6 +20,8 @@ OWN: Final = ROOM // 4
 """The part of the room that grants cannot take."""
 MOST: Final = 512
 """Entries of a batch; an item that has more is a batch of its own."""
+CROWD: Final = 16
+"""From how many items on it pays to have two batches where one would do."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,11 +101,17 @@ class Lanes:
         self._others.pop().fail(overloaded())
 
     async def arrived(self) -> None:
-        """Return once something waits."""
+        """Return once something waits, or somebody says to look."""
         await self._arrived.wait()
 
-    def take(self, most: int = MOST) -> list[Item]:
-        """What goes into the next batch: denials first, then the rest, in the order in which they came."""
+    def wake(self, _: object = None) -> None:
+        """Have whoever waits for something look again."""
+        self._arrived.set()
+
+    def take(self, most: int = MOST, *, halve: bool = False) -> list[Item]:
+        """What goes into the next batch: denials first, then the rest, in the order in which they came. `halve` takes half of a crowd."""
+        if halve and len(self) >= CROWD:
+            most = min(most, -(-len(self) // 2))
         taken = list(self._taken(most))
         if not len(self):
             self._arrived.clear()

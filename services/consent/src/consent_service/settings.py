@@ -76,7 +76,7 @@ class Settings(ServiceSettings, prefix="CONSENT"):
     basis_keys: Path | None = None
     keys: KeysSettings = KeysSettings()
     reader: RoleSettings = RoleSettings()
-    writer: RoleSettings = RoleSettings(max_size=2)
+    writer: RoleSettings = RoleSettings(max_size=3)
     eraser: RoleSettings = RoleSettings(max_size=2)
 
     def schemas(self) -> Sequence[Schema]:

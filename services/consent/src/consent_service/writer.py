@@ -1,7 +1,7 @@
 """The writer: one per ledger, the replica whose session of PostgreSQL holds the advisory lock. It appends what everybody asks, in batches.
 
-Taking over raises the epoch in the head, and nothing is appended before the signer has confirmed it. While one batch commits the next one
-collects, without a timer. A batch is stored in one transaction that moves the head from where this writer left it; when the head is not
+Taking over raises the epoch in the head, and nothing is appended before the signer has confirmed it. While one batch is being stored the
+next one collects, without a timer, and is prepared on top of it. A batch is stored in one transaction that moves the head from where this writer left it; when the head is not
 there, another writer exists, and this one steps down.
 
 When the connection is lost nobody knows whether the last batch was stored. The next session asks: if nobody raised the epoch since and the
@@ -14,28 +14,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
-from typing import Final, NoReturn, Protocol
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final, NoReturn
 
-from consent_service import batching, planning
-from consent_service.batching import Batch, First, Outcome, Random, Recalled, Tip
+from consent_service import planning
+from consent_service.batching import Random, Tip
 from consent_service.commands import Command, Note
-from consent_service.domain.choices import NoticeRef
-from consent_service.domain.commitments import SubjectKey
-from consent_service.domain.entries import Head
-from consent_service.domain.fold import unknown
 from consent_service.keys import CachedSubjectKeys
 from consent_service.lanes import Item, Lanes
-from consent_service.planning import Needs
-from consent_service.ports import Confirmations, Publications, Result, Writer
+from consent_service.log import End, Log, Session
+from consent_service.ports import Confirmations, Result, Writer
+from consent_service.preparing import Prepared, Preparer, nobody
 from consent_service.registries import Registries
-from consent_service.results import Stored, again
 from servicekit.clock import Clock
 from servicekit.errors import AssentError, FailedPrecondition, Unavailable
 from servicekit.gates import Gate
-from tlog import CompactRange, TileId
 
 logger = logging.getLogger(__name__)
 
@@ -47,69 +42,6 @@ IN_DOUBT_S: Final = 5.0
 """How long whoever asked waits for a session that can tell what became of the last batch."""
 IDLE_S: Final = 30.0
 """How often an idle writer drops the keys whose time is over."""
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """The end of the log as it is stored."""
-
-    head: Head
-    tree: CompactRange
-    tiles: Mapping[TileId, bytes]
-
-
-class Session(Publications, Protocol):
-    """One session with the database. Its methods raise Unavailable when it is lost."""
-
-    async def lead(self) -> bool:
-        """Become the one writer for as long as the session lasts; False while another session is."""
-        ...
-
-    async def end(self) -> End | None:
-        """Where the log ends; None when there is no ledger yet."""
-        ...
-
-    async def take_over(self, writer: str, now_us: int) -> End:
-        """Raise the epoch."""
-        ...
-
-    async def recall(
-        self,
-        requests: Collection[str],
-        subjects: Collection[str],
-        entries: Collection[int] = (),
-        notices: Collection[NoticeRef] = (),
-    ) -> Recalled:
-        """What is known of these."""
-        ...
-
-    async def registry_before(self, index: int) -> int | None:
-        """The index of the registry that was in force before this entry."""
-        ...
-
-    async def stored(self, indices: Sequence[int], keys_of: KeysOf) -> dict[int, Stored]:
-        """Entries, and what a receipt shows of them."""
-        ...
-
-    async def store(self, batch: Batch, at: Callable[[str], None]) -> bool:
-        """Store a batch in one transaction, and say which step is `at`; False when the head has moved, and nothing is stored."""
-        ...
-
-
-class KeysOf(Protocol):
-    """The keys of some subjects."""
-
-    async def __call__(self, subjects: Collection[str]) -> Mapping[str, SubjectKey]:
-        """By subject."""
-        ...
-
-
-class Log(Protocol):
-    """Where sessions begin."""
-
-    def session(self) -> AbstractAsyncContextManager[Session]:
-        """A session; lost or left, it leads no longer."""
-        ...
 
 
 class _Deposed(Exception):
@@ -126,10 +58,6 @@ def in_doubt() -> Unavailable:
     return Unavailable("The consent ledger does not answer.", reason="CONSENT_UNAVAILABLE")
 
 
-def _nothing(step: str) -> None:
-    """Nobody looks."""
-
-
 @dataclass(frozen=True, slots=True)
 class With:
     """What a writer works with."""
@@ -141,7 +69,7 @@ class With:
     confirmations: Confirmations
     name: str
     random: Random = secrets.token_bytes
-    at: Callable[[str], None] = _nothing
+    at: Callable[[str], None] = nobody
     """Told each step of a write: where tests crash the process."""
 
 
@@ -156,7 +84,8 @@ class LedgerWriter:
         self._lanes = Lanes()
         self._tip: Tip | None = None
         self._running: Sequence[Item] = ()
-        self._batch: Batch | None = None
+        self._flight: Prepared | None = None
+        self._prepare = Preparer(given.keys, given.registries, given.clock, given.random, self._at)
         self._away = False
         self._begun = False
 
@@ -195,23 +124,85 @@ class LedgerWriter:
     async def _write(self, session: Session) -> NoReturn:
         tip = await self._resumed(session) or await self._taken_over(session)
         if self._running:
-            tip = await self._appended(session, tip, self._running)
+            tip = await self._alone(session, tip, self._running)
         self._away = False
         self.gate.open()
         self.settled.set()
         while True:
-            tip = await self._appended(session, tip, await self._next())
+            tip = await self._flow(session, tip)
 
-    async def _next(self) -> Sequence[Item]:
-        """What waits, once anything does. Whoever was just answered may first ask again: then it is in this batch."""
-        await asyncio.sleep(0)
-        while not (items := self._lanes.take()):
+    async def _flow(self, session: Session, tip: Tip) -> Tip:
+        """Batch after batch, each prepared while the one before is stored. Returns the tip after one that could not be stored together
+        was stored item by item.
+        """
+        storing: asyncio.Task[None] | None = None
+        ahead: Prepared | None = None
+        items: Sequence[Item] = ()
+        try:
+            while True:
+                items = ()
+                items = await self._next(storing)
+                ready = await self._prepare.prepare(session, tip, items, ahead)
+                if storing is not None:
+                    await storing
+                ahead, tip = ready, ready.batch.tip
+                storing = asyncio.create_task(self._finish(session, ready))
+                storing.add_done_callback(self._lanes.wake)
+        except BaseException as error:  # noqa: BLE001  whatever it is, what was being stored comes first
+            left = await self._landed(storing, ahead)
+            self._running = (*left, *items)
+            if left:
+                assert ahead is not None
+                tip = ahead.base
+            self._raise_lost(error, storing)
+        return await self._alone(session, tip, self._running)
+
+    async def _landed(self, storing: asyncio.Task[None] | None, ahead: Prepared | None) -> Sequence[Item]:
+        """The items of the batch that was being stored, if it was not."""
+        if storing is None or ahead is None:
+            return ()
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([storing])
+        stored = storing.done() and not storing.cancelled() and storing.exception() is None
+        return () if stored else ahead.items
+
+    def _raise_lost(self, error: BaseException, storing: asyncio.Task[None] | None) -> None:
+        """Raise what ends the session; what else went wrong is an item's, and is found by storing them one by one."""
+        failed = storing.exception() if storing is not None and storing.done() and not storing.cancelled() else None
+        for found in (error, failed):
+            lost = isinstance(found, Unavailable) and found.code != "KEYS_UNAVAILABLE"
+            if found is not None and (lost or isinstance(found, _Deposed) or not isinstance(found, Exception)):
+                raise found
+
+    async def _next(self, storing: asyncio.Task[None] | None) -> Sequence[Item]:
+        """What waits, once anything does; raises what became of the batch that is being stored, if that was not.
+
+        Of a crowd that finds nothing being stored one half goes first, so that from then on one half is prepared while the other is stored.
+        """
+        await asyncio.sleep(0)  # whoever was just answered may ask again: then it is in this batch
+        while not (items := self._lanes.take(halve=storing is None or storing.done())):
+            if storing is not None and storing.done():
+                await storing
+                storing = None
             try:
                 async with asyncio.timeout(IDLE_S):
                     await self._lanes.arrived()
             except TimeoutError:
                 self._with.keys.expire()
         return items
+
+    async def _finish(self, session: Session, ready: Prepared) -> None:
+        """Store a batch, and answer."""
+        self._tip, self._flight = ready.base, ready
+        if ready.batch.leaves:
+            if not await session.store(ready.batch, self._at):
+                raise _Deposed
+            self.appended.set()
+        self._tip, self._flight = ready.batch.tip, None
+        ready.answer()
+
+    def _at(self, step: str) -> None:
+        self._with.at(step)
 
     async def _taken_over(self, session: Session) -> Tip:
         """A new epoch: confirmed, and begun with an entry."""
@@ -224,9 +215,10 @@ class LedgerWriter:
         created = {"event": "CREATED", "ledger": end.head.ledger}
         note = Note({"event": "EPOCH_STARTED"} if end.head.size else created)
         logger.info("writing", extra={"epoch": end.head.epoch, "size": end.head.size})
-        tip = await self._stored(session, tip, [note], Recalled({}, {}, {}, {}, {}))
+        opening = self._prepare.note(tip, note)
+        await self._finish(session, opening)
         self._begun = True
-        return tip
+        return opening.batch.tip
 
     async def _confirmed(self, session: Session, end: End) -> None:
         """Return once the signer says yes; until then nobody writes, and the epoch stays this one as long as the session does."""
@@ -246,10 +238,10 @@ class LedgerWriter:
 
     async def _resumed(self, session: Session) -> Tip | None:
         """Where this writer was, if nobody else wrote since; None when a new epoch is needed."""
-        known, tip, batch = await session.end(), self._tip, self._batch
+        known, tip, flight = await session.end(), self._tip, self._flight
         if not self._begun or known is None or tip is None or known.head.epoch != tip.head.epoch:
             return None
-        possible = [tip, batch.tip] if batch is not None else [tip]
+        possible = [tip, flight.batch.tip] if flight is not None else [tip]
         if not any(known.head.size == at.head.size and known.tree.root() == at.tree.root() for at in possible):
             return None
         return await self._tip_at(session, known)
@@ -258,12 +250,14 @@ class LedgerWriter:
         registry = await self._with.registries.in_force(end.head, session)
         return Tip(end.head, end.tree, end.tiles, registry)
 
-    async def _appended(self, session: Session, tip: Tip, items: Sequence[Item]) -> Tip:
-        """The tip after these items, each of which has its answer."""
+    async def _alone(self, session: Session, tip: Tip, items: Sequence[Item]) -> Tip:
+        """The tip after these items, each of which has its answer: as one batch, and when that is refused one by one."""
         items = [item for item in items if not item.answer.done()]
-        self._running, self._tip = items, tip
+        self._running = items
         try:
-            tip = await self._together(session, tip, items)
+            ready = await self._prepare.prepare(session, tip, items, None)
+            await self._finish(session, ready)
+            tip = ready.batch.tip
         except _Deposed:
             raise
         except Exception as error:
@@ -276,87 +270,11 @@ class LedgerWriter:
                 _log(error)
             else:
                 for item in items:
-                    tip = await self._appended(session, tip, [item])
-        self._running, self._tip = (), tip
-        return tip
-
-    async def _together(self, session: Session, tip: Tip, items: Sequence[Item]) -> Tip:
-        """One batch."""
-        commands = [item.command for item in items]
-        self._with.at("taken")
-        recalled = await _recall(session, commands, [item.needs for item in items], tip.head.size)
-        self._with.at("recalled")
-        outcomes, keys, recalled, now_us = await self._planned(tip, items, recalled)
-        before = await self._before(session, tip.head.ledger, outcomes)
-        batch = batching.seal(tip, commands, outcomes, recalled.chains, keys, now_us=now_us, random=self._with.random)
-        self._with.at("sealed")
-        await self._store(session, batch)
-        for item, answer in zip(items, batching.answers(outcomes, batch.written, before), strict=True):
-            if isinstance(answer, AssentError):
-                item.fail(answer)
-            else:
-                item.succeed(answer)
-        return batch.tip
-
-    async def _planned(
-        self, tip: Tip, items: Sequence[Item], recalled: Recalled
-    ) -> tuple[list[Outcome], Mapping[str, SubjectKey], Recalled, int]:
-        """What becomes of the items, and the keys that takes: made for subjects who get their first entry."""
-        wanted = {subject for item in items for subject in item.needs.subjects}.union(recalled.states)
-        found = await self._with.keys.get(wanted)
-        if found.destroyed:
-            erased = {
-                subject: replace(recalled.states.get(subject) or unknown(subject), erased=True)
-                for subject in found.destroyed
-            }
-            recalled = replace(recalled, states={**recalled.states, **erased})
-        now_us = batching.time_of(tip.head, self._with.clock.now_us())
-        outcomes = batching.plan(tip, [item.command for item in items], recalled, now_us)
-        missing = batching.subjects(outcomes) - found.live.keys()
-        if not missing:
-            return outcomes, found.live, recalled, now_us
-        made = await self._with.keys.create(sorted(missing))
-        if made.destroyed:
-            raise Unavailable("A key was destroyed meanwhile.", reason="KEYS_UNAVAILABLE")
-        return outcomes, {**found.live, **made.live}, recalled, now_us
-
-    async def _before(self, session: Session, ledger: str, outcomes: Sequence[Outcome]) -> dict[int, Result]:
-        """What was answered to requests that are known, by their first index."""
-        firsts = {outcome.start: outcome for outcome in outcomes if isinstance(outcome, First)}
-        if not firsts:
-            return {}
-        indices = sorted(index for first in firsts.values() for index in _indices(first))
-        stored = await session.stored(indices, self._keys_of)
-        return {
-            index: await self._again(session, ledger, [stored[each] for each in _indices(first)])
-            for index, first in firsts.items()
-        }
-
-    async def _again(self, session: Session, ledger: str, stored: Sequence[Stored]) -> Result:
-        found = await session.registry_before(stored[0].entry.index)
-        return again(ledger, stored, await self._with.registries.at(found, session))
-
-    async def _keys_of(self, subjects: Collection[str]) -> Mapping[str, SubjectKey]:
-        return (await self._with.keys.get(subjects)).live
-
-    async def _stored(self, session: Session, tip: Tip, commands: Sequence[Command], recalled: Recalled) -> Tip:
-        """The tip after commands about nobody, that nobody waits for."""
+                    tip = await self._alone(session, tip, [item])
+        self._running = ()
         self._tip = tip
-        now_us = batching.time_of(tip.head, self._with.clock.now_us())
-        outcomes = batching.plan(tip, commands, recalled, now_us)
-        batch = batching.seal(tip, commands, outcomes, {}, {}, now_us=now_us, random=self._with.random)
-        await self._store(session, batch)
-        self._tip = batch.tip
-        return batch.tip
-
-    async def _store(self, session: Session, batch: Batch) -> None:
-        if not batch.leaves:
-            return
-        self._batch = batch
-        if not await session.store(batch, self._with.at):
-            raise _Deposed
-        self._batch = None
-        self.appended.set()
+        self._flight = None
+        return tip
 
     def _step_down(self, error: Exception) -> None:
         """Lead no more. What was at work stays in doubt if the database is lost; another session may tell."""
@@ -372,7 +290,7 @@ class LedgerWriter:
         else:
             logger.warning("another writer was at work")
         if not lost:
-            self._tip = self._batch = None
+            self._tip = self._flight = None
             self._drop(in_doubt())
             return
         loop = asyncio.get_running_loop()
@@ -389,19 +307,6 @@ class LedgerWriter:
         self._with.keys.clear()
         self._drop(in_doubt())
         self._lanes.fail(no_writer())
-
-
-def _indices(first: First) -> range:
-    return range(first.start, first.start + first.entries)
-
-
-async def _recall(session: Session, commands: Sequence[Command], needs: Sequence[Needs], size: int) -> Recalled:
-    return await session.recall(
-        [command.request.id for command in commands if command.request is not None],
-        {subject for need in needs for subject in need.subjects},
-        {index for need in needs for index in need.entries if index < size},
-        [notice for need in needs for notice in need.notices],
-    )
 
 
 def _log(error: Exception) -> None:

@@ -15,6 +15,7 @@ from consent_service.domain.choices import NoticeRef
 from consent_service.domain.commitments import SALT_PUB, SubjectKey
 from consent_service.domain.entries import Entry
 from consent_service.domain.registry import NoticeId
+from consent_service.log import End, Log, Session
 from consent_service.ports import NoticeBytes, Opened, Published
 from consent_service.results import Stored
 from consent_service.storage.rows import (
@@ -28,7 +29,6 @@ from consent_service.storage.rows import (
     text_array,
     unavailable,
 )
-from consent_service.writer import End, Log, Session
 from servicekit import postgres
 from servicekit.errors import FailedPrecondition, Unavailable
 from servicekit.postgres import translated
@@ -69,22 +69,25 @@ class PostgresLog:
     @asynccontextmanager
     async def session(self) -> AsyncIterator[PostgresSession]:
         """A connection of its own."""
-        async with primary(), postgres.session(self._pool) as connection:
-            await connection.execute(SETTINGS)
-            yield PostgresSession(connection, self._ledger)
+        async with primary(), postgres.session(self._pool) as connection, postgres.session(self._pool) as reading:
+            for each in (connection, reading):
+                await each.execute(SETTINGS)
+            yield PostgresSession(connection, reading, self._ledger)
 
 
 class PostgresSession:
-    """One connection, and what only the writer does with it."""
+    """One connection that leads and stores, and one that reads meanwhile."""
 
-    def __init__(self, connection: postgres.Connection, ledger: str) -> None:
+    def __init__(self, connection: postgres.Connection, reading: postgres.Connection, ledger: str) -> None:
         self._connection = connection
+        self._reading = reading
         self._ledger = ledger
 
     def end_session(self) -> None:
-        """Let nobody else use the connection, and the server end what it was at."""
-        if not postgres.is_lost(self._connection):
-            self._connection.terminate()
+        """Let nobody else use the connections, and the server end what they were at."""
+        for each in (self._connection, self._reading):
+            if not postgres.is_lost(each):
+                each.terminate()
 
     @_working
     async def lead(self) -> bool:
@@ -128,7 +131,7 @@ class PostgresSession:
     ) -> Recalled:
         """One statement, and others for what is rarely asked."""
         states, chains, known = {}, {}, {}
-        for row in await sql.recall(self._connection, requests=list(requests), subjects=list(subjects)):
+        for row in await sql.recall(self._reading, requests=list(requests), subjects=list(subjects)):
             subject = row["subject_id"]
             if subject is None:
                 known[row["request_id"]] = First(row["seq"], row["last_idx"], row["last_leaf_hash"])
@@ -141,27 +144,27 @@ class PostgresSession:
         """What planning asks of an entry is in its public body and its columns."""
         if not indices:
             return {}
-        rows = await sql.events_at(self._connection, indices=list(indices))
+        rows = await sql.events_at(self._reading, indices=list(indices))
         return {row["idx"]: entry_of(row, b"", None) for row in rows}
 
     async def _hashes(self, notices: Collection[NoticeRef]) -> dict[NoticeId, str]:
         if not notices:
             return {}
-        rows = await sql.notice_hashes(self._connection, ids=sorted({ref.id for ref in notices}))
+        rows = await sql.notice_hashes(self._reading, ids=sorted({ref.id for ref in notices}))
         return {(row["id"], row["version"], row["locale"]): row["sha256"] for row in rows}
 
     @_working
     async def stored(self, indices: Sequence[int], keys_of: Callable[[Collection[str]], Any]) -> dict[int, Stored]:
         """Entries, opened as far as a receipt shows them."""
-        leaves = {row["idx"]: row["leaf"] for row in await sql.leaves_at(self._connection, indices=indices)}
-        rows = await sql.events_at(self._connection, indices=indices)
+        leaves = {row["idx"]: row["leaf"] for row in await sql.leaves_at(self._reading, indices=indices)}
+        rows = await sql.events_at(self._reading, indices=indices)
         keys: Mapping[str, SubjectKey] = await keys_of({row["subject_id"] for row in rows if row["subject_id"]})
         return {row["idx"]: _stored(row, leaves[row["idx"]], keys) for row in rows}
 
     @_working
     async def registry_at(self, index: int) -> Published:
         """By index."""
-        row = await sql.registry_at(self._connection, idx=index)
+        row = await sql.registry_at(self._reading, idx=index)
         if row is None:
             raise unavailable()
         return published_of(row)
@@ -169,13 +172,13 @@ class PostgresSession:
     @_working
     async def registry_before(self, index: int) -> int | None:
         """The index of the registry in force when the entry was planned."""
-        found: int | None = await sql.registry_known_at(self._connection, size=index, recorded_us=(1 << 62))
+        found: int | None = await sql.registry_known_at(self._reading, size=index, recorded_us=(1 << 62))
         return found
 
     @_working
     async def notice(self, ref: NoticeRef) -> NoticeBytes | None:
         """By id, version and locale."""
-        return notice_of(await sql.notice_bytes(self._connection, id=ref.id, version=ref.version, locale=ref.locale))
+        return notice_of(await sql.notice_bytes(self._reading, id=ref.id, version=ref.version, locale=ref.locale))
 
     @_working
     async def store(self, batch: Batch, at: Callable[[str], None]) -> bool:
