@@ -18,7 +18,14 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         "profile.resolve",
         "profile.link",
     ),
-    "auditor": ("consent.audit", "consent.check", "orchestration.audit", "orchestration.explain", "content.read"),
+    "auditor": (
+        "consent.audit",
+        "consent.check",
+        "consent.evidence",
+        "orchestration.audit",
+        "orchestration.explain",
+        "content.read",
+    ),
     "operator": (
         "consent.check",
         "consent.registry",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -20,7 +20,9 @@ from assent.consent.v1.consent_service_pb2_grpc import (
 from assent.consent.v1.rights_service_pb2_grpc import RightsServiceStub
 from consent_service.announcements import Relay
 from consent_service.audit_rpc import AuditPorts, AuditServicer
+from consent_service.auditing.entries_store import PostgresEntries
 from consent_service.auditing.proofs import Proofs
+from consent_service.auditing.proving import Audit
 from consent_service.auditing.tree_store import PostgresTree
 from consent_service.commands import Command
 from consent_service.forwarding import SERVICE, Forwarding
@@ -97,10 +99,11 @@ def servicers(ports: Ports, gate: Gate) -> list[Servicer]:
     ]
 
 
-def auditing(pool: postgres.Pool) -> Servicer:
+def auditing(pool: postgres.Pool, ports: Ports, keys: SubjectKeys | None) -> AuditPorts:
     """What auditors ask; any replica answers."""
-    ports = AuditPorts(proofs=Proofs(PostgresTree(pool)))
-    return Servicer(add_AuditServiceServicer_to_server, AuditServicer(ports))
+    tree = PostgresTree(pool)
+    audit = Audit(ports.ledger, PostgresEntries(pool), Proofs(tree), ports.registries, ports.clock, keys)
+    return AuditPorts(audit, tree, PostgresReliance(pool))
 
 
 def statement_key(path: Path, ledger: str) -> StatementKey:
@@ -144,11 +147,16 @@ async def build(settings: Settings) -> AsyncIterator[App]:
             consent=Forwarding(writing.gate, ConsentServiceStub(channel)),
             registry=Forwarding(writing.gate, RegistryServiceStub(channel)),
         )
+        audit = auditing(pool, ports, keys)
+        ports = replace(ports, audit=audit.audit)
         folds = await opened.enter_async_context(
             postgres.pool(settings.database.model_copy(update={"max_size": 4}), schema=SCHEMA)
         )
         kept = folding.Folding(PostgresReliance(folds), ledger, registries, verifier(settings))
-        served = [*servicers(ports, writing.gate), auditing(pool)]
+        served = [
+            *servicers(ports, writing.gate),
+            Servicer(add_AuditServiceServicer_to_server, AuditServicer(audit)),
+        ]
         checks: dict[str, Check] = {"database": partial(postgres.check, pool), **writing.checks}
         if ends is not None:
             cached = writing.cached or CachedSubjectKeys(ends.keys)

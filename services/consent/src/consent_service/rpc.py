@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,8 @@ from assent.consent.v1 import basis_pb2, types_pb2
 from assent.consent.v1 import consent_service_pb2 as pb
 from assent.consent.v1 import consent_service_pb2_grpc as stubs
 from consent_service import handlers, history, reading, receipts, replies, requests, waiting
+from consent_service.auditing import proving
+from consent_service.auditing.proving import Audit
 from consent_service.commands import Command
 from consent_service.forwarding import Forwarding, written
 from consent_service.ports import Ledger, Result, Writer
@@ -16,6 +19,7 @@ from consent_service.reading import StatementKey
 from consent_service.registries import Registries
 from servicekit.auth.caller import caller
 from servicekit.clock import Clock
+from servicekit.errors import Unavailable
 
 EVIDENCE = "consent.evidence"
 """The scope that opens who acted, and how."""
@@ -32,6 +36,7 @@ class Ports:
     key: StatementKey
     consent: Forwarding | None = None
     registry: Forwarding | None = None
+    audit: Audit | None = None
 
 
 async def _write(
@@ -138,13 +143,27 @@ class ConsentServicer(stubs.ConsentServiceServicer):
             requests.list_events(request), ledger=self._ports.ledger, whole=whole
         )
         ledger = listed.position.ledger
+        events = [replies.event(entry, ledger, with_evidence=whole) for entry in listed.entries]
+        if request.with_proofs:
+            await self._prove(events)
         return pb.ListConsentEventsResponse(
-            events=[replies.event(entry, ledger, with_evidence=whole) for entry in listed.entries],
+            events=events,
             next_page_token=str(listed.entries[-1].index) if listed.more else "",
             token=listed.position.token,
             resolved_subject=listed.resolved,
             members=sorted(listed.members),
         )
+
+    async def _prove(self, events: Sequence[pb.ConsentEvent]) -> None:
+        """Add what proves each entry."""
+        if self._ports.audit is None:
+            raise Unavailable("Proofs are not served here.", reason="NO_PROOFS")
+        proven = await proving.prove_entries([event.position.index for event in events], self._ports.audit)
+        for event, each in zip(events, proven, strict=True):
+            event.leaf = each.opening.leaf
+            event.public_body = (each.opening.pub or b"").decode()
+            event.public_salt = each.opening.salt_pub or b""
+            event.tlog_proof = each.proof
 
 
 class RegistryServicer(stubs.RegistryServiceServicer):

@@ -14,6 +14,7 @@ from signing_fakes import KEY, ORIGIN, START_US, MemoryTree, World, flipped
 from assent.consent.v1 import audit_service_pb2 as pb
 from consent_service.audit_rpc import AuditPorts, AuditServicer
 from consent_service.auditing.proofs import Proofs
+from consent_service.auditing.proving import Audit
 from servicekit.errors import FailedPrecondition, Invalid, NotFound
 from tlog import (
     ProofError,
@@ -171,7 +172,8 @@ async def test_full_tiles_are_read_once():
 
 
 async def test_the_service_answers_with_the_proof_and_its_text(audited):
-    servicer = AuditServicer(AuditPorts(audited.proofs))
+    audit = Audit(ledger=None, entries=None, proofs=audited.proofs, registries=None, clock=None)
+    servicer = AuditServicer(AuditPorts(audit, tree=None, reliance=None))
     inclusion = pb.GetProofRequest(inclusion=pb.GetProofRequest.Inclusion(index=7, size=300))
 
     proof = await servicer.GetProof(inclusion, None)

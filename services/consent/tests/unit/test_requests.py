@@ -193,13 +193,6 @@ def test_what_cannot_be_waited_for_is_not_pretended(make, read, waited):
     assert caught.value.field == "wait_for"
 
 
-def test_proofs_wait_for_the_log():
-    with pytest.raises(Unimplemented) as caught:
-        requests.list_events(pb.ListConsentEventsRequest(subject_id="anna", with_proofs=True))
-
-    assert caught.value.field == "with_proofs"
-
-
 def test_two_scopes_about_one_key_are_refused_by_field():
     command = requests.grant(a_grant(scopes=[a_scope(), a_scope(channels=["web"]), a_scope(channels=["web"])]))
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
+from consent_service.auditing.finding import Reliances, RelianceStore
 from consent_service.reliance.assessing import Assessed, Finding, Reliance
 from consent_service.reliance.folding import Kept
 from servicekit import postgres, queries
 
 sql = queries.load("consent_service.reliance")
-
-LAST_US: Final = (1 << 62) - 1
 
 
 class PostgresReliance:
@@ -31,6 +30,43 @@ class PostgresReliance:
                 await sql.add_reliances(tx, **_columns(reliances))
             if findings:
                 await sql.add_findings(tx, **_told(findings))
+
+    async def reliances(self, query: Reliances) -> Sequence[Reliance]:
+        """In the order in which they were decided."""
+        async with postgres.connection(self._pool) as connection:
+            rows = await sql.reliances(
+                connection,
+                support=query.support,
+                subject_id=query.subject,
+                from_us=query.from_us,
+                to_us=query.to_us,
+                after_us=query.after.decided_us,
+                after_decision=query.after.decision,
+                after_purpose=query.after.purpose,
+                amount=query.amount,
+            )
+        return [_reliance(row) for row in rows]
+
+    async def findings(self, rules: Collection[str], from_us: int, to_us: int, amount: int) -> Sequence[Finding]:
+        """In the order in which they were decided."""
+        async with postgres.connection(self._pool) as connection:
+            rows = await sql.findings(connection, rules=list(rules), from_us=from_us, to_us=to_us, amount=amount)
+        return [Finding(row["decision_id"], row["rule"], row["detail"], row["at_us"]) for row in rows]
+
+
+def _reliance(row: Mapping[str, Any]) -> Reliance:
+    return Reliance(
+        decision=row["decision_id"],
+        purpose=row["purpose"],
+        support=row["support_idx"],
+        subject=row["subject_id"] or "",
+        basis=row["basis_idx"],
+        at_us=row["at_us"],
+        decided_us=row["decided_us"],
+        channel=row["channel"],
+        categories=tuple(row["categories"]),
+        regimes=tuple(row["regimes"]),
+    )
 
 
 def _columns(rows: Sequence[Reliance]) -> Mapping[str, Sequence[Any]]:
@@ -58,4 +94,4 @@ def _told(rows: Sequence[Finding]) -> Mapping[str, Sequence[Any]]:
     }
 
 
-_: type[Kept] = PostgresReliance
+_: tuple[type[Kept], type[RelianceStore]] = (PostgresReliance, PostgresReliance)

@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from assent.auth.v1 import scope_pb2 as assent_dot_auth_dot_v1_dot_scope__pb2
+from assent.consent.v1 import types_pb2 as assent_dot_consent_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%assent/consent/v1/audit_service.proto\x12\x11\x61ssent.consent.v1\x1a\x1a\x61ssent/auth/v1/scope.proto\"D\n\x14GetCheckpointRequest\x12\x12\n\x08\x61t_least\x18\x01 \x01(\x04H\x00\x12\x0f\n\x05\x61t_us\x18\x02 \x01(\x03H\x00\x42\x07\n\x05which\"W\n\x15GetCheckpointResponse\x12\x0c\n\x04size\x18\x01 \x01(\x04\x12\x0c\n\x04root\x18\x02 \x01(\x0c\x12\x0c\n\x04note\x18\x03 \x01(\x0c\x12\x14\n\x0cpublished_us\x18\x04 \x01(\x03\"\xf8\x01\n\x0fGetProofRequest\x12\x41\n\tinclusion\x18\x01 \x01(\x0b\x32,.assent.consent.v1.GetProofRequest.InclusionH\x00\x12\x45\n\x0b\x63onsistency\x18\x02 \x01(\x0b\x32..assent.consent.v1.GetProofRequest.ConsistencyH\x00\x1a(\n\tInclusion\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04size\x18\x02 \x01(\x04\x1a+\n\x0b\x43onsistency\x12\r\n\x05size1\x18\x01 \x01(\x04\x12\r\n\x05size2\x18\x02 \x01(\x04\x42\x04\n\x02of\"e\n\x10GetProofResponse\x12\x0e\n\x06hashes\x18\x01 \x03(\x0c\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x0c\n\x04note\x18\x03 \x01(\x0c\x12\x12\n\ntlog_proof\x18\x04 \x01(\t\x12\x11\n\tleaf_hash\x18\x05 \x01(\x0c\x32\xed\x01\n\x0c\x41uditService\x12u\n\rGetCheckpoint\x12\'.assent.consent.v1.GetCheckpointRequest\x1a(.assent.consent.v1.GetCheckpointResponse\"\x11\x8a\xb5\x18\rconsent.audit\x12\x66\n\x08GetProof\x12\".assent.consent.v1.GetProofRequest\x1a#.assent.consent.v1.GetProofResponse\"\x11\x8a\xb5\x18\rconsent.auditb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%assent/consent/v1/audit_service.proto\x12\x11\x61ssent.consent.v1\x1a\x1a\x61ssent/auth/v1/scope.proto\x1a\x1d\x61ssent/consent/v1/types.proto\"\xe8\x01\n\x18ProveConsentStateRequest\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12#\n\x03key\x18\x02 \x01(\x0b\x32\x16.assent.consent.v1.Key\x12\x15\n\x08\x61s_of_us\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x1b\n\x0e\x61s_known_at_us\x18\x04 \x01(\x03H\x01\x88\x01\x01\x12\x0f\n\x07regimes\x18\x05 \x03(\t\x12.\n\x06\x64\x65tail\x18\x06 \x01(\x0e\x32\x1e.assent.consent.v1.ProofDetailB\x0b\n\t_as_of_usB\x11\n\x0f_as_known_at_us\"\x87\x01\n\x19ProveConsentStateResponse\x12+\n\x07verdict\x18\x01 \x01(\x0b\x32\x1a.assent.consent.v1.Verdict\x12\x10\n\x08\x64ocument\x18\x02 \x01(\x0c\x12\x0f\n\x07indices\x18\x03 \x03(\x04\x12\x0c\n\x04size\x18\x04 \x01(\x04\x12\x0c\n\x04note\x18\x05 \x01(\x0c\"\x8f\x01\n\x14ListReliancesRequest\x12\x12\n\x05\x65ntry\x18\x01 \x01(\x04H\x00\x88\x01\x01\x12\x12\n\nsubject_id\x18\x02 \x01(\t\x12\x0f\n\x07\x66rom_us\x18\x03 \x01(\x03\x12\r\n\x05to_us\x18\x04 \x01(\x03\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\tB\x08\n\x06_entry\"\xd4\x01\n\x08Reliance\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12\x0f\n\x07purpose\x18\x02 \x01(\t\x12\x14\n\x07support\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x12\n\nsubject_id\x18\x04 \x01(\t\x12\x13\n\x0b\x62\x61sis_index\x18\x05 \x01(\x04\x12\r\n\x05\x61t_us\x18\x06 \x01(\x03\x12\x12\n\ndecided_us\x18\x07 \x01(\x03\x12\x0f\n\x07\x63hannel\x18\x08 \x01(\t\x12\x12\n\ncategories\x18\t \x03(\t\x12\x0f\n\x07regimes\x18\n \x03(\tB\n\n\x08_support\"`\n\x15ListReliancesResponse\x12.\n\treliances\x18\x01 \x03(\x0b\x32\x1b.assent.consent.v1.Reliance\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa8\x01\n\x15\x46indViolationsRequest\x12/\n\x05rules\x18\x01 \x03(\x0e\x32 .assent.consent.v1.ViolationRule\x12\x0f\n\x07\x66rom_us\x18\x02 \x01(\x03\x12\r\n\x05to_us\x18\x03 \x01(\x03\x12\x17\n\x0f\x63lock_margin_us\x18\x04 \x01(\x03\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"\x96\x02\n\tViolation\x12.\n\x04rule\x18\x01 \x01(\x0e\x32 .assent.consent.v1.ViolationRule\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x02 \x01(\t\x12\x0f\n\x07purpose\x18\x03 \x01(\t\x12\x12\n\nsubject_id\x18\x04 \x01(\t\x12\x18\n\x0b\x62\x61sis_index\x18\x05 \x01(\x04H\x00\x88\x01\x01\x12\x14\n\x07support\x18\x06 \x01(\x04H\x01\x88\x01\x01\x12\x12\n\x05\x63\x61use\x18\x07 \x01(\x04H\x02\x88\x01\x01\x12\x12\n\ndecided_us\x18\x08 \x01(\x03\x12\x11\n\tmargin_us\x18\t \x01(\x03\x12\x0e\n\x06\x64\x65tail\x18\n \x01(\tB\x0e\n\x0c_basis_indexB\n\n\x08_supportB\x08\n\x06_cause\"\xab\x01\n\x16\x46indViolationsResponse\x12\x30\n\nviolations\x18\x01 \x03(\x0b\x32\x1c.assent.consent.v1.Violation\x12\x11\n\treliances\x18\x02 \x01(\x04\x12\x11\n\tdecisions\x18\x03 \x01(\x04\x12\x10\n\x08subjects\x18\x04 \x01(\x04\x12\x0e\n\x06\x65rased\x18\x05 \x01(\x04\x12\x17\n\x0fnext_page_token\x18\x06 \x01(\t\"\xce\x03\n\x12\x45xportAuditRequest\x12\x0c\n\x04\x66rom\x18\x01 \x01(\x04\x12\n\n\x02to\x18\x02 \x01(\x04\x12\x0f\n\x07\x63lasses\x18\x03 \x03(\r\x12\r\n\x05kinds\x18\x04 \x03(\t\x12+\n\x05\x61\x63tor\x18\x05 \x01(\x0e\x32\x1c.assent.consent.v1.ActorType\x12\x10\n\x08\x61\x63tor_id\x18\x06 \x01(\t\x12\x0e\n\x06method\x18\x07 \x01(\t\x12,\n\x06notice\x18\x08 \x01(\x0b\x32\x1c.assent.consent.v1.NoticeRef\x12\x0f\n\x07purpose\x18\t \x01(\t\x12\x0e\n\x06regime\x18\n \x01(\t\x12\x16\n\teffective\x18\x0b \x01(\x08H\x00\x88\x01\x01\x12\x1a\n\revent_from_us\x18\x0c \x01(\x03H\x01\x88\x01\x01\x12\x18\n\x0b\x65vent_to_us\x18\r \x01(\x03H\x02\x88\x01\x01\x12\x1d\n\x10valid_to_from_us\x18\x0e \x01(\x03H\x03\x88\x01\x01\x12\x1b\n\x0evalid_to_to_us\x18\x0f \x01(\x03H\x04\x88\x01\x01\x42\x0c\n\n_effectiveB\x10\n\x0e_event_from_usB\x0e\n\x0c_event_to_usB\x13\n\x11_valid_to_from_usB\x11\n\x0f_valid_to_to_us\"$\n\x13\x45xportAuditResponse\x12\r\n\x05lines\x18\x01 \x01(\x0c\".\n\x12VerifyRangeRequest\x12\x0c\n\x04\x66rom\x18\x01 \x01(\x04\x12\n\n\x02to\x18\x02 \x01(\x04\"\'\n\x08Mismatch\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x04\"\xb7\x01\n\x13VerifyRangeResponse\x12\x0c\n\x04\x66rom\x18\x01 \x01(\x04\x12\n\n\x02to\x18\x02 \x01(\x04\x12\x0c\n\x04root\x18\x03 \x01(\x0c\x12/\n\nmismatches\x18\x04 \x03(\x0b\x32\x1b.assent.consent.v1.Mismatch\x12\x12\n\nmismatched\x18\x05 \x01(\x04\x12\x0e\n\x06opened\x18\x06 \x01(\x04\x12\x0e\n\x06\x65rased\x18\x07 \x01(\x04\x12\x13\n\x0b\x63heckpoints\x18\x08 \x01(\x04\"D\n\x14GetCheckpointRequest\x12\x12\n\x08\x61t_least\x18\x01 \x01(\x04H\x00\x12\x0f\n\x05\x61t_us\x18\x02 \x01(\x03H\x00\x42\x07\n\x05which\"W\n\x15GetCheckpointResponse\x12\x0c\n\x04size\x18\x01 \x01(\x04\x12\x0c\n\x04root\x18\x02 \x01(\x0c\x12\x0c\n\x04note\x18\x03 \x01(\x0c\x12\x14\n\x0cpublished_us\x18\x04 \x01(\x03\"\xf8\x01\n\x0fGetProofRequest\x12\x41\n\tinclusion\x18\x01 \x01(\x0b\x32,.assent.consent.v1.GetProofRequest.InclusionH\x00\x12\x45\n\x0b\x63onsistency\x18\x02 \x01(\x0b\x32..assent.consent.v1.GetProofRequest.ConsistencyH\x00\x1a(\n\tInclusion\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04size\x18\x02 \x01(\x04\x1a+\n\x0b\x43onsistency\x12\r\n\x05size1\x18\x01 \x01(\x04\x12\r\n\x05size2\x18\x02 \x01(\x04\x42\x04\n\x02of\"e\n\x10GetProofResponse\x12\x0e\n\x06hashes\x18\x01 \x03(\x0c\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x0c\n\x04note\x18\x03 \x01(\x0c\x12\x12\n\ntlog_proof\x18\x04 \x01(\t\x12\x11\n\tleaf_hash\x18\x05 \x01(\x0c*[\n\x0bProofDetail\x12\x1c\n\x18PROOF_DETAIL_UNSPECIFIED\x10\x00\x12\x17\n\x13PROOF_DETAIL_PUBLIC\x10\x01\x12\x15\n\x11PROOF_DETAIL_FULL\x10\x02*\xba\x02\n\rViolationRule\x12\x1e\n\x1aVIOLATION_RULE_UNSPECIFIED\x10\x00\x12\x1f\n\x1bVIOLATION_RULE_AFTER_DENIAL\x10\x01\x12\"\n\x1eVIOLATION_RULE_NO_LAWFUL_BASIS\x10\x02\x12\x1f\n\x1bVIOLATION_RULE_NOT_EXPLICIT\x10\x03\x12\x1c\n\x18VIOLATION_RULE_IN_WINDOW\x10\x04\x12!\n\x1dVIOLATION_RULE_BASIS_MISMATCH\x10\x05\x12 \n\x1cVIOLATION_RULE_WITHOUT_BASIS\x10\x06\x12 \n\x1cVIOLATION_RULE_BAD_SIGNATURE\x10\x07\x12\x1e\n\x1aVIOLATION_RULE_STALE_BASIS\x10\x08\x32\xc6\x06\n\x0c\x41uditService\x12u\n\rGetCheckpoint\x12\'.assent.consent.v1.GetCheckpointRequest\x1a(.assent.consent.v1.GetCheckpointResponse\"\x11\x8a\xb5\x18\rconsent.audit\x12\x66\n\x08GetProof\x12\".assent.consent.v1.GetProofRequest\x1a#.assent.consent.v1.GetProofResponse\"\x11\x8a\xb5\x18\rconsent.audit\x12\x81\x01\n\x11ProveConsentState\x12+.assent.consent.v1.ProveConsentStateRequest\x1a,.assent.consent.v1.ProveConsentStateResponse\"\x11\x8a\xb5\x18\rconsent.audit\x12u\n\rListReliances\x12\'.assent.consent.v1.ListReliancesRequest\x1a(.assent.consent.v1.ListReliancesResponse\"\x11\x8a\xb5\x18\rconsent.audit\x12x\n\x0e\x46indViolations\x12(.assent.consent.v1.FindViolationsRequest\x1a).assent.consent.v1.FindViolationsResponse\"\x11\x8a\xb5\x18\rconsent.audit\x12q\n\x0b\x45xportAudit\x12%.assent.consent.v1.ExportAuditRequest\x1a&.assent.consent.v1.ExportAuditResponse\"\x11\x8a\xb5\x18\rconsent.audit0\x01\x12o\n\x0bVerifyRange\x12%.assent.consent.v1.VerifyRangeRequest\x1a&.assent.consent.v1.VerifyRangeResponse\"\x11\x8a\xb5\x18\rconsent.auditb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,18 +37,58 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUDITSERVICE'].methods_by_name['GetCheckpoint']._serialized_options = b'\212\265\030\rconsent.audit'
   _globals['_AUDITSERVICE'].methods_by_name['GetProof']._loaded_options = None
   _globals['_AUDITSERVICE'].methods_by_name['GetProof']._serialized_options = b'\212\265\030\rconsent.audit'
-  _globals['_GETCHECKPOINTREQUEST']._serialized_start=88
-  _globals['_GETCHECKPOINTREQUEST']._serialized_end=156
-  _globals['_GETCHECKPOINTRESPONSE']._serialized_start=158
-  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=245
-  _globals['_GETPROOFREQUEST']._serialized_start=248
-  _globals['_GETPROOFREQUEST']._serialized_end=496
-  _globals['_GETPROOFREQUEST_INCLUSION']._serialized_start=405
-  _globals['_GETPROOFREQUEST_INCLUSION']._serialized_end=445
-  _globals['_GETPROOFREQUEST_CONSISTENCY']._serialized_start=447
-  _globals['_GETPROOFREQUEST_CONSISTENCY']._serialized_end=490
-  _globals['_GETPROOFRESPONSE']._serialized_start=498
-  _globals['_GETPROOFRESPONSE']._serialized_end=599
-  _globals['_AUDITSERVICE']._serialized_start=602
-  _globals['_AUDITSERVICE']._serialized_end=839
+  _globals['_AUDITSERVICE'].methods_by_name['ProveConsentState']._loaded_options = None
+  _globals['_AUDITSERVICE'].methods_by_name['ProveConsentState']._serialized_options = b'\212\265\030\rconsent.audit'
+  _globals['_AUDITSERVICE'].methods_by_name['ListReliances']._loaded_options = None
+  _globals['_AUDITSERVICE'].methods_by_name['ListReliances']._serialized_options = b'\212\265\030\rconsent.audit'
+  _globals['_AUDITSERVICE'].methods_by_name['FindViolations']._loaded_options = None
+  _globals['_AUDITSERVICE'].methods_by_name['FindViolations']._serialized_options = b'\212\265\030\rconsent.audit'
+  _globals['_AUDITSERVICE'].methods_by_name['ExportAudit']._loaded_options = None
+  _globals['_AUDITSERVICE'].methods_by_name['ExportAudit']._serialized_options = b'\212\265\030\rconsent.audit'
+  _globals['_AUDITSERVICE'].methods_by_name['VerifyRange']._loaded_options = None
+  _globals['_AUDITSERVICE'].methods_by_name['VerifyRange']._serialized_options = b'\212\265\030\rconsent.audit'
+  _globals['_PROOFDETAIL']._serialized_start=2868
+  _globals['_PROOFDETAIL']._serialized_end=2959
+  _globals['_VIOLATIONRULE']._serialized_start=2962
+  _globals['_VIOLATIONRULE']._serialized_end=3276
+  _globals['_PROVECONSENTSTATEREQUEST']._serialized_start=120
+  _globals['_PROVECONSENTSTATEREQUEST']._serialized_end=352
+  _globals['_PROVECONSENTSTATERESPONSE']._serialized_start=355
+  _globals['_PROVECONSENTSTATERESPONSE']._serialized_end=490
+  _globals['_LISTRELIANCESREQUEST']._serialized_start=493
+  _globals['_LISTRELIANCESREQUEST']._serialized_end=636
+  _globals['_RELIANCE']._serialized_start=639
+  _globals['_RELIANCE']._serialized_end=851
+  _globals['_LISTRELIANCESRESPONSE']._serialized_start=853
+  _globals['_LISTRELIANCESRESPONSE']._serialized_end=949
+  _globals['_FINDVIOLATIONSREQUEST']._serialized_start=952
+  _globals['_FINDVIOLATIONSREQUEST']._serialized_end=1120
+  _globals['_VIOLATION']._serialized_start=1123
+  _globals['_VIOLATION']._serialized_end=1401
+  _globals['_FINDVIOLATIONSRESPONSE']._serialized_start=1404
+  _globals['_FINDVIOLATIONSRESPONSE']._serialized_end=1575
+  _globals['_EXPORTAUDITREQUEST']._serialized_start=1578
+  _globals['_EXPORTAUDITREQUEST']._serialized_end=2040
+  _globals['_EXPORTAUDITRESPONSE']._serialized_start=2042
+  _globals['_EXPORTAUDITRESPONSE']._serialized_end=2078
+  _globals['_VERIFYRANGEREQUEST']._serialized_start=2080
+  _globals['_VERIFYRANGEREQUEST']._serialized_end=2126
+  _globals['_MISMATCH']._serialized_start=2128
+  _globals['_MISMATCH']._serialized_end=2167
+  _globals['_VERIFYRANGERESPONSE']._serialized_start=2170
+  _globals['_VERIFYRANGERESPONSE']._serialized_end=2353
+  _globals['_GETCHECKPOINTREQUEST']._serialized_start=2355
+  _globals['_GETCHECKPOINTREQUEST']._serialized_end=2423
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_start=2425
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=2512
+  _globals['_GETPROOFREQUEST']._serialized_start=2515
+  _globals['_GETPROOFREQUEST']._serialized_end=2763
+  _globals['_GETPROOFREQUEST_INCLUSION']._serialized_start=2672
+  _globals['_GETPROOFREQUEST_INCLUSION']._serialized_end=2712
+  _globals['_GETPROOFREQUEST_CONSISTENCY']._serialized_start=2714
+  _globals['_GETPROOFREQUEST_CONSISTENCY']._serialized_end=2757
+  _globals['_GETPROOFRESPONSE']._serialized_start=2765
+  _globals['_GETPROOFRESPONSE']._serialized_end=2866
+  _globals['_AUDITSERVICE']._serialized_start=3279
+  _globals['_AUDITSERVICE']._serialized_end=4117
 # @@protoc_insertion_point(module_scope)

@@ -3,10 +3,12 @@
 isort:skip_file
 """
 
+from assent.consent.v1 import types_pb2 as _types_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -17,6 +19,686 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _ProofDetail:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ProofDetailEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ProofDetail.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PROOF_DETAIL_UNSPECIFIED: _ProofDetail.ValueType  # 0
+    """As PUBLIC."""
+    PROOF_DETAIL_PUBLIC: _ProofDetail.ValueType  # 1
+    """The entries that decide, without saying whose they are."""
+    PROOF_DETAIL_FULL: _ProofDetail.ValueType  # 2
+    """Every entry with its private body, and the key that shows that none is missing."""
+
+class ProofDetail(_ProofDetail, metaclass=_ProofDetailEnumTypeWrapper):
+    """How much a proof shows."""
+
+PROOF_DETAIL_UNSPECIFIED: ProofDetail.ValueType  # 0
+"""As PUBLIC."""
+PROOF_DETAIL_PUBLIC: ProofDetail.ValueType  # 1
+"""The entries that decide, without saying whose they are."""
+PROOF_DETAIL_FULL: ProofDetail.ValueType  # 2
+"""Every entry with its private body, and the key that shows that none is missing."""
+Global___ProofDetail: _TypeAlias = ProofDetail  # noqa: Y015
+
+class _ViolationRule:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ViolationRuleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ViolationRule.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    VIOLATION_RULE_UNSPECIFIED: _ViolationRule.ValueType  # 0
+    """Not stated."""
+    VIOLATION_RULE_AFTER_DENIAL: _ViolationRule.ValueType  # 1
+    """It used a purpose after the person had said no."""
+    VIOLATION_RULE_NO_LAWFUL_BASIS: _ViolationRule.ValueType  # 2
+    """It used a purpose that is not registered, is retired, or has no lawful basis in a regime that applies."""
+    VIOLATION_RULE_NOT_EXPLICIT: _ViolationRule.ValueType  # 3
+    """It used sensitive data without an explicit grant or a declared ground."""
+    VIOLATION_RULE_IN_WINDOW: _ViolationRule.ValueType  # 4
+    """It used a purpose before the notice was served, or inside the window after that."""
+    VIOLATION_RULE_BASIS_MISMATCH: _ViolationRule.ValueType  # 5
+    """Its basis said something else than the entries up to the basis' position say."""
+    VIOLATION_RULE_WITHOUT_BASIS: _ViolationRule.ValueType  # 6
+    """It used personal data without a basis that covers it."""
+    VIOLATION_RULE_BAD_SIGNATURE: _ViolationRule.ValueType  # 7
+    """Its basis was not signed by this ledger."""
+    VIOLATION_RULE_STALE_BASIS: _ViolationRule.ValueType  # 8
+    """It was made after its basis had ended."""
+
+class ViolationRule(_ViolationRule, metaclass=_ViolationRuleEnumTypeWrapper):
+    """What can be wrong with a decision."""
+
+VIOLATION_RULE_UNSPECIFIED: ViolationRule.ValueType  # 0
+"""Not stated."""
+VIOLATION_RULE_AFTER_DENIAL: ViolationRule.ValueType  # 1
+"""It used a purpose after the person had said no."""
+VIOLATION_RULE_NO_LAWFUL_BASIS: ViolationRule.ValueType  # 2
+"""It used a purpose that is not registered, is retired, or has no lawful basis in a regime that applies."""
+VIOLATION_RULE_NOT_EXPLICIT: ViolationRule.ValueType  # 3
+"""It used sensitive data without an explicit grant or a declared ground."""
+VIOLATION_RULE_IN_WINDOW: ViolationRule.ValueType  # 4
+"""It used a purpose before the notice was served, or inside the window after that."""
+VIOLATION_RULE_BASIS_MISMATCH: ViolationRule.ValueType  # 5
+"""Its basis said something else than the entries up to the basis' position say."""
+VIOLATION_RULE_WITHOUT_BASIS: ViolationRule.ValueType  # 6
+"""It used personal data without a basis that covers it."""
+VIOLATION_RULE_BAD_SIGNATURE: ViolationRule.ValueType  # 7
+"""Its basis was not signed by this ledger."""
+VIOLATION_RULE_STALE_BASIS: ViolationRule.ValueType  # 8
+"""It was made after its basis had ended."""
+Global___ViolationRule: _TypeAlias = ViolationRule  # noqa: Y015
+
+@_typing.final
+class ProveConsentStateRequest(_message.Message):
+    """What to prove."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    AS_OF_US_FIELD_NUMBER: _builtins.int
+    AS_KNOWN_AT_US_FIELD_NUMBER: _builtins.int
+    REGIMES_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    subject_id: _builtins.str
+    """Whose."""
+    as_of_us: _builtins.int
+    """As of when: epoch microseconds; default now."""
+    as_known_at_us: _builtins.int
+    """As the ledger knew it at this time: epoch microseconds; default now."""
+    detail: Global___ProofDetail.ValueType
+    """How much to show."""
+    @_builtins.property
+    def key(self) -> _types_pb2.Key:
+        """For what."""
+
+    @_builtins.property
+    def regimes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Regimes beyond the ledger's defaults: they only narrow."""
+
+    def __init__(
+        self,
+        *,
+        subject_id: _builtins.str = ...,
+        key: _types_pb2.Key | None = ...,
+        as_of_us: _builtins.int | None = ...,
+        as_known_at_us: _builtins.int | None = ...,
+        regimes: _abc.Iterable[_builtins.str] | None = ...,
+        detail: Global___ProofDetail.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_as_known_at_us", b"_as_known_at_us", "_as_of_us", b"_as_of_us", "as_known_at_us", b"as_known_at_us", "as_of_us", b"as_of_us", "key", b"key"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_as_known_at_us", b"_as_known_at_us", "_as_of_us", b"_as_of_us", "as_known_at_us", b"as_known_at_us", "as_of_us", b"as_of_us", "detail", b"detail", "key", b"key", "regimes", b"regimes", "subject_id", b"subject_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__as_known_at_us: _TypeAlias = _typing.Literal["as_known_at_us"]  # noqa: Y015
+    _WhichOneofArgType__as_known_at_us: _TypeAlias = _typing.Literal["_as_known_at_us", b"_as_known_at_us"]  # noqa: Y015
+    _WhichOneofReturnType__as_of_us: _TypeAlias = _typing.Literal["as_of_us"]  # noqa: Y015
+    _WhichOneofArgType__as_of_us: _TypeAlias = _typing.Literal["_as_of_us", b"_as_of_us"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__as_known_at_us) -> _WhichOneofReturnType__as_known_at_us | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__as_of_us) -> _WhichOneofReturnType__as_of_us | None: ...
+
+Global___ProveConsentStateRequest: _TypeAlias = ProveConsentStateRequest  # noqa: Y015
+
+@_typing.final
+class ProveConsentStateResponse(_message.Message):
+    """The state, and its proof."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERDICT_FIELD_NUMBER: _builtins.int
+    DOCUMENT_FIELD_NUMBER: _builtins.int
+    INDICES_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    document: _builtins.bytes
+    """Canonical JSON: claim, entries with their bodies and proofs, note; `assent ledger verify --state` reads it."""
+    size: _builtins.int
+    """The size of the checkpoint."""
+    note: _builtins.bytes
+    """Its signed note, byte for byte."""
+    @_builtins.property
+    def verdict(self) -> _types_pb2.Verdict:
+        """The verdict."""
+
+    @_builtins.property
+    def indices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Indices of the entries in it."""
+
+    def __init__(
+        self,
+        *,
+        verdict: _types_pb2.Verdict | None = ...,
+        document: _builtins.bytes = ...,
+        indices: _abc.Iterable[_builtins.int] | None = ...,
+        size: _builtins.int = ...,
+        note: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["verdict", b"verdict"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "indices", b"indices", "note", b"note", "size", b"size", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProveConsentStateResponse: _TypeAlias = ProveConsentStateResponse  # noqa: Y015
+
+@_typing.final
+class ListReliancesRequest(_message.Message):
+    """Which reliances."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRY_FIELD_NUMBER: _builtins.int
+    SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    FROM_US_FIELD_NUMBER: _builtins.int
+    TO_US_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    entry: _builtins.int
+    """Those that rest on this entry."""
+    subject_id: _builtins.str
+    """Those about this subject."""
+    from_us: _builtins.int
+    """Decided at this time or later: epoch microseconds."""
+    to_us: _builtins.int
+    """Decided before: epoch microseconds; 0: no end."""
+    page_size: _builtins.int
+    """1 to 1,000; default 100."""
+    page_token: _builtins.str
+    """From the answer before."""
+    def __init__(
+        self,
+        *,
+        entry: _builtins.int | None = ...,
+        subject_id: _builtins.str = ...,
+        from_us: _builtins.int = ...,
+        to_us: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_entry", b"_entry", "entry", b"entry"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_entry", b"_entry", "entry", b"entry", "from_us", b"from_us", "page_size", b"page_size", "page_token", b"page_token", "subject_id", b"subject_id", "to_us", b"to_us"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__entry: _TypeAlias = _typing.Literal["entry"]  # noqa: Y015
+    _WhichOneofArgType__entry: _TypeAlias = _typing.Literal["_entry", b"_entry"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__entry) -> _WhichOneofReturnType__entry | None: ...
+
+Global___ListReliancesRequest: _TypeAlias = ListReliancesRequest  # noqa: Y015
+
+@_typing.final
+class Reliance(_message.Message):
+    """One purpose that a decision used."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECISION_ID_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    SUPPORT_FIELD_NUMBER: _builtins.int
+    SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    BASIS_INDEX_FIELD_NUMBER: _builtins.int
+    AT_US_FIELD_NUMBER: _builtins.int
+    DECIDED_US_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    CATEGORIES_FIELD_NUMBER: _builtins.int
+    REGIMES_FIELD_NUMBER: _builtins.int
+    decision_id: _builtins.str
+    """The decision."""
+    purpose: _builtins.str
+    """The purpose."""
+    support: _builtins.int
+    """The entry that it rests on; absent where the basis does not allow the purpose."""
+    subject_id: _builtins.str
+    """Whom it was about; empty once that subject is erased."""
+    basis_index: _builtins.int
+    """The ledger index of its basis."""
+    at_us: _builtins.int
+    """When the basis was given: epoch microseconds."""
+    decided_us: _builtins.int
+    """When it was decided: epoch microseconds."""
+    channel: _builtins.str
+    """The channel."""
+    @_builtins.property
+    def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Categories of the data that was fetched for the purpose."""
+
+    @_builtins.property
+    def regimes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The regimes of the basis."""
+
+    def __init__(
+        self,
+        *,
+        decision_id: _builtins.str = ...,
+        purpose: _builtins.str = ...,
+        support: _builtins.int | None = ...,
+        subject_id: _builtins.str = ...,
+        basis_index: _builtins.int = ...,
+        at_us: _builtins.int = ...,
+        decided_us: _builtins.int = ...,
+        channel: _builtins.str = ...,
+        categories: _abc.Iterable[_builtins.str] | None = ...,
+        regimes: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_support", b"_support", "support", b"support"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_support", b"_support", "at_us", b"at_us", "basis_index", b"basis_index", "categories", b"categories", "channel", b"channel", "decided_us", b"decided_us", "decision_id", b"decision_id", "purpose", b"purpose", "regimes", b"regimes", "subject_id", b"subject_id", "support", b"support"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__support: _TypeAlias = _typing.Literal["support"]  # noqa: Y015
+    _WhichOneofArgType__support: _TypeAlias = _typing.Literal["_support", b"_support"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__support) -> _WhichOneofReturnType__support | None: ...
+
+Global___Reliance: _TypeAlias = Reliance  # noqa: Y015
+
+@_typing.final
+class ListReliancesResponse(_message.Message):
+    """A page of reliances."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RELIANCES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty at the end."""
+    @_builtins.property
+    def reliances(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reliance]:
+        """In the order in which they were decided."""
+
+    def __init__(
+        self,
+        *,
+        reliances: _abc.Iterable[Global___Reliance] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "reliances", b"reliances"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListReliancesResponse: _TypeAlias = ListReliancesResponse  # noqa: Y015
+
+@_typing.final
+class FindViolationsRequest(_message.Message):
+    """What to look for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULES_FIELD_NUMBER: _builtins.int
+    FROM_US_FIELD_NUMBER: _builtins.int
+    TO_US_FIELD_NUMBER: _builtins.int
+    CLOCK_MARGIN_US_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    from_us: _builtins.int
+    """Decided at this time or later: epoch microseconds."""
+    to_us: _builtins.int
+    """Decided before: epoch microseconds; 0: no end."""
+    clock_margin_us: _builtins.int
+    """How far the deciders' clocks may be ahead of the ledger's: a use that is closer to a denial is not reported. Microseconds."""
+    page_size: _builtins.int
+    """How many reliances to examine: 1 to 10,000; default 1,000."""
+    page_token: _builtins.str
+    """From the answer before."""
+    @_builtins.property
+    def rules(self) -> _containers.RepeatedScalarFieldContainer[Global___ViolationRule.ValueType]:
+        """Default all."""
+
+    def __init__(
+        self,
+        *,
+        rules: _abc.Iterable[Global___ViolationRule.ValueType] | None = ...,
+        from_us: _builtins.int = ...,
+        to_us: _builtins.int = ...,
+        clock_margin_us: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_margin_us", b"clock_margin_us", "from_us", b"from_us", "page_size", b"page_size", "page_token", b"page_token", "rules", b"rules", "to_us", b"to_us"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindViolationsRequest: _TypeAlias = FindViolationsRequest  # noqa: Y015
+
+@_typing.final
+class Violation(_message.Message):
+    """What was found."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_FIELD_NUMBER: _builtins.int
+    DECISION_ID_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    BASIS_INDEX_FIELD_NUMBER: _builtins.int
+    SUPPORT_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    DECIDED_US_FIELD_NUMBER: _builtins.int
+    MARGIN_US_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    rule: Global___ViolationRule.ValueType
+    """The rule."""
+    decision_id: _builtins.str
+    """The decision."""
+    purpose: _builtins.str
+    """The purpose; empty where it is about the decision as a whole."""
+    subject_id: _builtins.str
+    """Whom it was about; empty once that subject is erased, and where it is about the decision as a whole."""
+    basis_index: _builtins.int
+    """The ledger index of its basis."""
+    support: _builtins.int
+    """The entry that its basis says it rests on."""
+    cause: _builtins.int
+    """The entry that says otherwise."""
+    decided_us: _builtins.int
+    """When it was decided: epoch microseconds."""
+    margin_us: _builtins.int
+    """How long after the denial was recorded it was decided, by two clocks: microseconds."""
+    detail: _builtins.str
+    """In words, naming purposes and categories only."""
+    def __init__(
+        self,
+        *,
+        rule: Global___ViolationRule.ValueType = ...,
+        decision_id: _builtins.str = ...,
+        purpose: _builtins.str = ...,
+        subject_id: _builtins.str = ...,
+        basis_index: _builtins.int | None = ...,
+        support: _builtins.int | None = ...,
+        cause: _builtins.int | None = ...,
+        decided_us: _builtins.int = ...,
+        margin_us: _builtins.int = ...,
+        detail: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_basis_index", b"_basis_index", "_cause", b"_cause", "_support", b"_support", "basis_index", b"basis_index", "cause", b"cause", "support", b"support"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_basis_index", b"_basis_index", "_cause", b"_cause", "_support", b"_support", "basis_index", b"basis_index", "cause", b"cause", "decided_us", b"decided_us", "decision_id", b"decision_id", "detail", b"detail", "margin_us", b"margin_us", "purpose", b"purpose", "rule", b"rule", "subject_id", b"subject_id", "support", b"support"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__basis_index: _TypeAlias = _typing.Literal["basis_index"]  # noqa: Y015
+    _WhichOneofArgType__basis_index: _TypeAlias = _typing.Literal["_basis_index", b"_basis_index"]  # noqa: Y015
+    _WhichOneofReturnType__cause: _TypeAlias = _typing.Literal["cause"]  # noqa: Y015
+    _WhichOneofArgType__cause: _TypeAlias = _typing.Literal["_cause", b"_cause"]  # noqa: Y015
+    _WhichOneofReturnType__support: _TypeAlias = _typing.Literal["support"]  # noqa: Y015
+    _WhichOneofArgType__support: _TypeAlias = _typing.Literal["_support", b"_support"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__basis_index) -> _WhichOneofReturnType__basis_index | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cause) -> _WhichOneofReturnType__cause | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__support) -> _WhichOneofReturnType__support | None: ...
+
+Global___Violation: _TypeAlias = Violation  # noqa: Y015
+
+@_typing.final
+class FindViolationsResponse(_message.Message):
+    """A page of findings, and what was examined for it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VIOLATIONS_FIELD_NUMBER: _builtins.int
+    RELIANCES_FIELD_NUMBER: _builtins.int
+    DECISIONS_FIELD_NUMBER: _builtins.int
+    SUBJECTS_FIELD_NUMBER: _builtins.int
+    ERASED_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    reliances: _builtins.int
+    """Reliances that were judged again."""
+    decisions: _builtins.int
+    """Decisions that these are of."""
+    subjects: _builtins.int
+    """Subjects that these are about."""
+    erased: _builtins.int
+    """Reliances that could not be judged, because their subject is erased."""
+    next_page_token: _builtins.str
+    """Empty at the end."""
+    @_builtins.property
+    def violations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Violation]:
+        """In no particular order."""
+
+    def __init__(
+        self,
+        *,
+        violations: _abc.Iterable[Global___Violation] | None = ...,
+        reliances: _builtins.int = ...,
+        decisions: _builtins.int = ...,
+        subjects: _builtins.int = ...,
+        erased: _builtins.int = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decisions", b"decisions", "erased", b"erased", "next_page_token", b"next_page_token", "reliances", b"reliances", "subjects", b"subjects", "violations", b"violations"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindViolationsResponse: _TypeAlias = FindViolationsResponse  # noqa: Y015
+
+@_typing.final
+class ExportAuditRequest(_message.Message):
+    """What to export."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_FIELD_NUMBER: _builtins.int
+    TO_FIELD_NUMBER: _builtins.int
+    CLASSES_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    ACTOR_ID_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    NOTICE_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    REGIME_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_FIELD_NUMBER: _builtins.int
+    EVENT_FROM_US_FIELD_NUMBER: _builtins.int
+    EVENT_TO_US_FIELD_NUMBER: _builtins.int
+    VALID_TO_FROM_US_FIELD_NUMBER: _builtins.int
+    VALID_TO_TO_US_FIELD_NUMBER: _builtins.int
+    to: _builtins.int
+    """The index after the last; it is raised to the next size that a checkpoint has. 0: the latest checkpoint's."""
+    actor: _types_pb2.ActorType.ValueType
+    """Who acted."""
+    actor_id: _builtins.str
+    """The actor's id; needs the scope consent.evidence."""
+    method: _builtins.str
+    """The method of the evidence; needs the scope consent.evidence."""
+    purpose: _builtins.str
+    """The purpose, with everything below."""
+    regime: _builtins.str
+    """A regime that the caller named."""
+    effective: _builtins.bool
+    """Those with, or those without effect."""
+    event_from_us: _builtins.int
+    """Happened at this time or later: epoch microseconds."""
+    event_to_us: _builtins.int
+    """Happened before: epoch microseconds."""
+    valid_to_from_us: _builtins.int
+    """Ends at this time or later: epoch microseconds."""
+    valid_to_to_us: _builtins.int
+    """Ends before: epoch microseconds."""
+    @_builtins.property
+    def classes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Leaf classes: 1 subject, 2 registry, 3 ledger, 4 erasure."""
+
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Kinds, such as GRANT."""
+
+    @_builtins.property
+    def notice(self) -> _types_pb2.NoticeRef:
+        """The words shown; without a hash."""
+
+    def __init__(
+        self,
+        *,
+        to: _builtins.int = ...,
+        classes: _abc.Iterable[_builtins.int] | None = ...,
+        kinds: _abc.Iterable[_builtins.str] | None = ...,
+        actor: _types_pb2.ActorType.ValueType = ...,
+        actor_id: _builtins.str = ...,
+        method: _builtins.str = ...,
+        notice: _types_pb2.NoticeRef | None = ...,
+        purpose: _builtins.str = ...,
+        regime: _builtins.str = ...,
+        effective: _builtins.bool | None = ...,
+        event_from_us: _builtins.int | None = ...,
+        event_to_us: _builtins.int | None = ...,
+        valid_to_from_us: _builtins.int | None = ...,
+        valid_to_to_us: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_effective", b"_effective", "_event_from_us", b"_event_from_us", "_event_to_us", b"_event_to_us", "_valid_to_from_us", b"_valid_to_from_us", "_valid_to_to_us", b"_valid_to_to_us", "effective", b"effective", "event_from_us", b"event_from_us", "event_to_us", b"event_to_us", "notice", b"notice", "valid_to_from_us", b"valid_to_from_us", "valid_to_to_us", b"valid_to_to_us"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_effective", b"_effective", "_event_from_us", b"_event_from_us", "_event_to_us", b"_event_to_us", "_valid_to_from_us", b"_valid_to_from_us", "_valid_to_to_us", b"_valid_to_to_us", "actor", b"actor", "actor_id", b"actor_id", "classes", b"classes", "effective", b"effective", "event_from_us", b"event_from_us", "event_to_us", b"event_to_us", "from", b"from", "kinds", b"kinds", "method", b"method", "notice", b"notice", "purpose", b"purpose", "regime", b"regime", "to", b"to", "valid_to_from_us", b"valid_to_from_us", "valid_to_to_us", b"valid_to_to_us"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__effective: _TypeAlias = _typing.Literal["effective"]  # noqa: Y015
+    _WhichOneofArgType__effective: _TypeAlias = _typing.Literal["_effective", b"_effective"]  # noqa: Y015
+    _WhichOneofReturnType__event_from_us: _TypeAlias = _typing.Literal["event_from_us"]  # noqa: Y015
+    _WhichOneofArgType__event_from_us: _TypeAlias = _typing.Literal["_event_from_us", b"_event_from_us"]  # noqa: Y015
+    _WhichOneofReturnType__event_to_us: _TypeAlias = _typing.Literal["event_to_us"]  # noqa: Y015
+    _WhichOneofArgType__event_to_us: _TypeAlias = _typing.Literal["_event_to_us", b"_event_to_us"]  # noqa: Y015
+    _WhichOneofReturnType__valid_to_from_us: _TypeAlias = _typing.Literal["valid_to_from_us"]  # noqa: Y015
+    _WhichOneofArgType__valid_to_from_us: _TypeAlias = _typing.Literal["_valid_to_from_us", b"_valid_to_from_us"]  # noqa: Y015
+    _WhichOneofReturnType__valid_to_to_us: _TypeAlias = _typing.Literal["valid_to_to_us"]  # noqa: Y015
+    _WhichOneofArgType__valid_to_to_us: _TypeAlias = _typing.Literal["_valid_to_to_us", b"_valid_to_to_us"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__effective) -> _WhichOneofReturnType__effective | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__event_from_us) -> _WhichOneofReturnType__event_from_us | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__event_to_us) -> _WhichOneofReturnType__event_to_us | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__valid_to_from_us) -> _WhichOneofReturnType__valid_to_from_us | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__valid_to_to_us) -> _WhichOneofReturnType__valid_to_to_us | None: ...
+
+Global___ExportAuditRequest: _TypeAlias = ExportAuditRequest  # noqa: Y015
+
+@_typing.final
+class ExportAuditResponse(_message.Message):
+    """Some lines of the export."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINES_FIELD_NUMBER: _builtins.int
+    lines: _builtins.bytes
+    """Whole lines of JSON, in order; the first of all is the header, which says whether a filter left something out."""
+    def __init__(
+        self,
+        *,
+        lines: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lines", b"lines"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportAuditResponse: _TypeAlias = ExportAuditResponse  # noqa: Y015
+
+@_typing.final
+class VerifyRangeRequest(_message.Message):
+    """Which part."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_FIELD_NUMBER: _builtins.int
+    TO_FIELD_NUMBER: _builtins.int
+    to: _builtins.int
+    """The index after the last; at most 1,000,000 more. 0: the end of the log."""
+    def __init__(
+        self,
+        *,
+        to: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from", b"from", "to", b"to"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyRangeRequest: _TypeAlias = VerifyRangeRequest  # noqa: Y015
+
+@_typing.final
+class Mismatch(_message.Message):
+    """What does not hold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """LEAF, TILE, COMMITMENT, ROOT or CHAIN."""
+    index: _builtins.int
+    """Where: an entry's index; for ROOT a size."""
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        index: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "index", b"index"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Mismatch: _TypeAlias = Mismatch  # noqa: Y015
+
+@_typing.final
+class VerifyRangeResponse(_message.Message):
+    """What was recomputed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_FIELD_NUMBER: _builtins.int
+    TO_FIELD_NUMBER: _builtins.int
+    ROOT_FIELD_NUMBER: _builtins.int
+    MISMATCHES_FIELD_NUMBER: _builtins.int
+    MISMATCHED_FIELD_NUMBER: _builtins.int
+    OPENED_FIELD_NUMBER: _builtins.int
+    ERASED_FIELD_NUMBER: _builtins.int
+    CHECKPOINTS_FIELD_NUMBER: _builtins.int
+    to: _builtins.int
+    """The index after the last."""
+    root: _builtins.bytes
+    """The root of the log of size `to`: 32 bytes."""
+    mismatched: _builtins.int
+    """How many there are."""
+    opened: _builtins.int
+    """Entries whose bodies were opened and compared."""
+    erased: _builtins.int
+    """Entries that cannot be opened, because they are erased."""
+    checkpoints: _builtins.int
+    """Signed roots that were compared."""
+    @_builtins.property
+    def mismatches(self) -> _containers.RepeatedCompositeFieldContainer[Global___Mismatch]:
+        """All that does not hold, the first 1,000 of it."""
+
+    def __init__(
+        self,
+        *,
+        to: _builtins.int = ...,
+        root: _builtins.bytes = ...,
+        mismatches: _abc.Iterable[Global___Mismatch] | None = ...,
+        mismatched: _builtins.int = ...,
+        opened: _builtins.int = ...,
+        erased: _builtins.int = ...,
+        checkpoints: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoints", b"checkpoints", "erased", b"erased", "from", b"from", "mismatched", b"mismatched", "mismatches", b"mismatches", "opened", b"opened", "root", b"root", "to", b"to"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyRangeResponse: _TypeAlias = VerifyRangeResponse  # noqa: Y015
 
 @_typing.final
 class GetCheckpointRequest(_message.Message):

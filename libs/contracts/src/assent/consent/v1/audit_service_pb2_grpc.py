@@ -45,6 +45,31 @@ class AuditServiceStub:
                 request_serializer=assent_dot_consent_dot_v1_dot_audit__service__pb2.GetProofRequest.SerializeToString,
                 response_deserializer=assent_dot_consent_dot_v1_dot_audit__service__pb2.GetProofResponse.FromString,
                 _registered_method=True)
+        self.ProveConsentState = channel.unary_unary(
+                '/assent.consent.v1.AuditService/ProveConsentState',
+                request_serializer=assent_dot_consent_dot_v1_dot_audit__service__pb2.ProveConsentStateRequest.SerializeToString,
+                response_deserializer=assent_dot_consent_dot_v1_dot_audit__service__pb2.ProveConsentStateResponse.FromString,
+                _registered_method=True)
+        self.ListReliances = channel.unary_unary(
+                '/assent.consent.v1.AuditService/ListReliances',
+                request_serializer=assent_dot_consent_dot_v1_dot_audit__service__pb2.ListReliancesRequest.SerializeToString,
+                response_deserializer=assent_dot_consent_dot_v1_dot_audit__service__pb2.ListReliancesResponse.FromString,
+                _registered_method=True)
+        self.FindViolations = channel.unary_unary(
+                '/assent.consent.v1.AuditService/FindViolations',
+                request_serializer=assent_dot_consent_dot_v1_dot_audit__service__pb2.FindViolationsRequest.SerializeToString,
+                response_deserializer=assent_dot_consent_dot_v1_dot_audit__service__pb2.FindViolationsResponse.FromString,
+                _registered_method=True)
+        self.ExportAudit = channel.unary_stream(
+                '/assent.consent.v1.AuditService/ExportAudit',
+                request_serializer=assent_dot_consent_dot_v1_dot_audit__service__pb2.ExportAuditRequest.SerializeToString,
+                response_deserializer=assent_dot_consent_dot_v1_dot_audit__service__pb2.ExportAuditResponse.FromString,
+                _registered_method=True)
+        self.VerifyRange = channel.unary_unary(
+                '/assent.consent.v1.AuditService/VerifyRange',
+                request_serializer=assent_dot_consent_dot_v1_dot_audit__service__pb2.VerifyRangeRequest.SerializeToString,
+                response_deserializer=assent_dot_consent_dot_v1_dot_audit__service__pb2.VerifyRangeResponse.FromString,
+                _registered_method=True)
 
 
 class AuditServiceServicer:
@@ -67,6 +92,48 @@ class AuditServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ProveConsentState(self, request, context):
+        """A subject's verdict for one key as of a time, with a document that proves it offline, at the latest checkpoint. Reads only.
+        Errors: INVALID_ARGUMENT, PERMISSION_DENIED (FULL needs consent.evidence), FAILED_PRECONDITION NOT_YET_CHECKPOINTED (retry in 1 s)
+        SUBJECT_ERASED, NEEDS_FULL where public bodies do not say enough (an erasure was asked for a subject that was linked).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListReliances(self, request, context):
+        """Which decisions relied on an entry, were about a subject, or were made in a time. Decisions are known about a second after they
+        were made. Reads only. Errors: INVALID_ARGUMENT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FindViolations(self, request, context):
+        """What decisions did and should not have. What is recorded of each is judged again from the ledger's entries, page by page; an empty
+        page with a next token is no end. Reads only. Errors: INVALID_ARGUMENT, RESOURCE_EXHAUSTED TOO_MANY_FINDINGS (ask for a shorter range).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportAudit(self, request, context):
+        """The log as JSON Lines, with bodies opened as far as their keys are there; `assent ledger verify` reads an export without a filter.
+        Reads only. Errors: INVALID_ARGUMENT, PERMISSION_DENIED (agent and method need consent.evidence), FAILED_PRECONDITION
+        NOT_YET_CHECKPOINTED (retry in 1 s).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyRange(self, request, context):
+        """Recomputes a part of the stored log from the leaves' bytes, and names all that does not hold. Reads only.
+        Errors: INVALID_ARGUMENT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AuditServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -79,6 +146,31 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     servicer.GetProof,
                     request_deserializer=assent_dot_consent_dot_v1_dot_audit__service__pb2.GetProofRequest.FromString,
                     response_serializer=assent_dot_consent_dot_v1_dot_audit__service__pb2.GetProofResponse.SerializeToString,
+            ),
+            'ProveConsentState': grpc.unary_unary_rpc_method_handler(
+                    servicer.ProveConsentState,
+                    request_deserializer=assent_dot_consent_dot_v1_dot_audit__service__pb2.ProveConsentStateRequest.FromString,
+                    response_serializer=assent_dot_consent_dot_v1_dot_audit__service__pb2.ProveConsentStateResponse.SerializeToString,
+            ),
+            'ListReliances': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListReliances,
+                    request_deserializer=assent_dot_consent_dot_v1_dot_audit__service__pb2.ListReliancesRequest.FromString,
+                    response_serializer=assent_dot_consent_dot_v1_dot_audit__service__pb2.ListReliancesResponse.SerializeToString,
+            ),
+            'FindViolations': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindViolations,
+                    request_deserializer=assent_dot_consent_dot_v1_dot_audit__service__pb2.FindViolationsRequest.FromString,
+                    response_serializer=assent_dot_consent_dot_v1_dot_audit__service__pb2.FindViolationsResponse.SerializeToString,
+            ),
+            'ExportAudit': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportAudit,
+                    request_deserializer=assent_dot_consent_dot_v1_dot_audit__service__pb2.ExportAuditRequest.FromString,
+                    response_serializer=assent_dot_consent_dot_v1_dot_audit__service__pb2.ExportAuditResponse.SerializeToString,
+            ),
+            'VerifyRange': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyRange,
+                    request_deserializer=assent_dot_consent_dot_v1_dot_audit__service__pb2.VerifyRangeRequest.FromString,
+                    response_serializer=assent_dot_consent_dot_v1_dot_audit__service__pb2.VerifyRangeResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -136,6 +228,141 @@ class AuditService:
             '/assent.consent.v1.AuditService/GetProof',
             assent_dot_consent_dot_v1_dot_audit__service__pb2.GetProofRequest.SerializeToString,
             assent_dot_consent_dot_v1_dot_audit__service__pb2.GetProofResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ProveConsentState(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/assent.consent.v1.AuditService/ProveConsentState',
+            assent_dot_consent_dot_v1_dot_audit__service__pb2.ProveConsentStateRequest.SerializeToString,
+            assent_dot_consent_dot_v1_dot_audit__service__pb2.ProveConsentStateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListReliances(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/assent.consent.v1.AuditService/ListReliances',
+            assent_dot_consent_dot_v1_dot_audit__service__pb2.ListReliancesRequest.SerializeToString,
+            assent_dot_consent_dot_v1_dot_audit__service__pb2.ListReliancesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindViolations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/assent.consent.v1.AuditService/FindViolations',
+            assent_dot_consent_dot_v1_dot_audit__service__pb2.FindViolationsRequest.SerializeToString,
+            assent_dot_consent_dot_v1_dot_audit__service__pb2.FindViolationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportAudit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/assent.consent.v1.AuditService/ExportAudit',
+            assent_dot_consent_dot_v1_dot_audit__service__pb2.ExportAuditRequest.SerializeToString,
+            assent_dot_consent_dot_v1_dot_audit__service__pb2.ExportAuditResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyRange(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/assent.consent.v1.AuditService/VerifyRange',
+            assent_dot_consent_dot_v1_dot_audit__service__pb2.VerifyRangeRequest.SerializeToString,
+            assent_dot_consent_dot_v1_dot_audit__service__pb2.VerifyRangeResponse.FromString,
             options,
             channel_credentials,
             insecure,

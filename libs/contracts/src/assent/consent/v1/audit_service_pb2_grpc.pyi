@@ -41,6 +41,28 @@ class AuditServiceStub:
     """Proves that an entry is in the log, or that the log of one size is a prefix of the log of another. Reads only.
     Errors: INVALID_ARGUMENT, FAILED_PRECONDITION NOT_YET_CHECKPOINTED (retry in 1 s), NOT_FOUND NO_CHECKPOINT for a size that no checkpoint has.
     """
+    ProveConsentState: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.ProveConsentStateRequest, _audit_service_pb2.ProveConsentStateResponse]
+    """A subject's verdict for one key as of a time, with a document that proves it offline, at the latest checkpoint. Reads only.
+    Errors: INVALID_ARGUMENT, PERMISSION_DENIED (FULL needs consent.evidence), FAILED_PRECONDITION NOT_YET_CHECKPOINTED (retry in 1 s)
+    SUBJECT_ERASED, NEEDS_FULL where public bodies do not say enough (an erasure was asked for a subject that was linked).
+    """
+    ListReliances: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.ListReliancesRequest, _audit_service_pb2.ListReliancesResponse]
+    """Which decisions relied on an entry, were about a subject, or were made in a time. Decisions are known about a second after they
+    were made. Reads only. Errors: INVALID_ARGUMENT.
+    """
+    FindViolations: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.FindViolationsRequest, _audit_service_pb2.FindViolationsResponse]
+    """What decisions did and should not have. What is recorded of each is judged again from the ledger's entries, page by page; an empty
+    page with a next token is no end. Reads only. Errors: INVALID_ARGUMENT, RESOURCE_EXHAUSTED TOO_MANY_FINDINGS (ask for a shorter range).
+    """
+    ExportAudit: _grpc.UnaryStreamMultiCallable[_audit_service_pb2.ExportAuditRequest, _audit_service_pb2.ExportAuditResponse]
+    """The log as JSON Lines, with bodies opened as far as their keys are there; `assent ledger verify` reads an export without a filter.
+    Reads only. Errors: INVALID_ARGUMENT, PERMISSION_DENIED (agent and method need consent.evidence), FAILED_PRECONDITION
+    NOT_YET_CHECKPOINTED (retry in 1 s).
+    """
+    VerifyRange: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.VerifyRangeRequest, _audit_service_pb2.VerifyRangeResponse]
+    """Recomputes a part of the stored log from the leaves' bytes, and names all that does not hold. Reads only.
+    Errors: INVALID_ARGUMENT.
+    """
 
 @_typing.type_check_only
 class AuditServiceAsyncStub(AuditServiceStub):
@@ -54,6 +76,28 @@ class AuditServiceAsyncStub(AuditServiceStub):
     GetProof: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.GetProofRequest, _audit_service_pb2.GetProofResponse]  # type: ignore[assignment]
     """Proves that an entry is in the log, or that the log of one size is a prefix of the log of another. Reads only.
     Errors: INVALID_ARGUMENT, FAILED_PRECONDITION NOT_YET_CHECKPOINTED (retry in 1 s), NOT_FOUND NO_CHECKPOINT for a size that no checkpoint has.
+    """
+    ProveConsentState: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.ProveConsentStateRequest, _audit_service_pb2.ProveConsentStateResponse]  # type: ignore[assignment]
+    """A subject's verdict for one key as of a time, with a document that proves it offline, at the latest checkpoint. Reads only.
+    Errors: INVALID_ARGUMENT, PERMISSION_DENIED (FULL needs consent.evidence), FAILED_PRECONDITION NOT_YET_CHECKPOINTED (retry in 1 s)
+    SUBJECT_ERASED, NEEDS_FULL where public bodies do not say enough (an erasure was asked for a subject that was linked).
+    """
+    ListReliances: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.ListReliancesRequest, _audit_service_pb2.ListReliancesResponse]  # type: ignore[assignment]
+    """Which decisions relied on an entry, were about a subject, or were made in a time. Decisions are known about a second after they
+    were made. Reads only. Errors: INVALID_ARGUMENT.
+    """
+    FindViolations: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.FindViolationsRequest, _audit_service_pb2.FindViolationsResponse]  # type: ignore[assignment]
+    """What decisions did and should not have. What is recorded of each is judged again from the ledger's entries, page by page; an empty
+    page with a next token is no end. Reads only. Errors: INVALID_ARGUMENT, RESOURCE_EXHAUSTED TOO_MANY_FINDINGS (ask for a shorter range).
+    """
+    ExportAudit: _aio.UnaryStreamMultiCallable[_audit_service_pb2.ExportAuditRequest, _audit_service_pb2.ExportAuditResponse]  # type: ignore[assignment]
+    """The log as JSON Lines, with bodies opened as far as their keys are there; `assent ledger verify` reads an export without a filter.
+    Reads only. Errors: INVALID_ARGUMENT, PERMISSION_DENIED (agent and method need consent.evidence), FAILED_PRECONDITION
+    NOT_YET_CHECKPOINTED (retry in 1 s).
+    """
+    VerifyRange: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.VerifyRangeRequest, _audit_service_pb2.VerifyRangeResponse]  # type: ignore[assignment]
+    """Recomputes a part of the stored log from the leaves' bytes, and names all that does not hold. Reads only.
+    Errors: INVALID_ARGUMENT.
     """
 
 class AuditServiceServicer:
@@ -75,6 +119,53 @@ class AuditServiceServicer:
     ) -> _typing.Union[_audit_service_pb2.GetProofResponse, _abc.Awaitable[_audit_service_pb2.GetProofResponse]]:
         """Proves that an entry is in the log, or that the log of one size is a prefix of the log of another. Reads only.
         Errors: INVALID_ARGUMENT, FAILED_PRECONDITION NOT_YET_CHECKPOINTED (retry in 1 s), NOT_FOUND NO_CHECKPOINT for a size that no checkpoint has.
+        """
+
+    def ProveConsentState(
+        self,
+        request: _audit_service_pb2.ProveConsentStateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_service_pb2.ProveConsentStateResponse, _abc.Awaitable[_audit_service_pb2.ProveConsentStateResponse]]:
+        """A subject's verdict for one key as of a time, with a document that proves it offline, at the latest checkpoint. Reads only.
+        Errors: INVALID_ARGUMENT, PERMISSION_DENIED (FULL needs consent.evidence), FAILED_PRECONDITION NOT_YET_CHECKPOINTED (retry in 1 s)
+        SUBJECT_ERASED, NEEDS_FULL where public bodies do not say enough (an erasure was asked for a subject that was linked).
+        """
+
+    def ListReliances(
+        self,
+        request: _audit_service_pb2.ListReliancesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_service_pb2.ListReliancesResponse, _abc.Awaitable[_audit_service_pb2.ListReliancesResponse]]:
+        """Which decisions relied on an entry, were about a subject, or were made in a time. Decisions are known about a second after they
+        were made. Reads only. Errors: INVALID_ARGUMENT.
+        """
+
+    def FindViolations(
+        self,
+        request: _audit_service_pb2.FindViolationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_service_pb2.FindViolationsResponse, _abc.Awaitable[_audit_service_pb2.FindViolationsResponse]]:
+        """What decisions did and should not have. What is recorded of each is judged again from the ledger's entries, page by page; an empty
+        page with a next token is no end. Reads only. Errors: INVALID_ARGUMENT, RESOURCE_EXHAUSTED TOO_MANY_FINDINGS (ask for a shorter range).
+        """
+
+    def ExportAudit(
+        self,
+        request: _audit_service_pb2.ExportAuditRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_audit_service_pb2.ExportAuditResponse], _abc.AsyncIterator[_audit_service_pb2.ExportAuditResponse]]:
+        """The log as JSON Lines, with bodies opened as far as their keys are there; `assent ledger verify` reads an export without a filter.
+        Reads only. Errors: INVALID_ARGUMENT, PERMISSION_DENIED (agent and method need consent.evidence), FAILED_PRECONDITION
+        NOT_YET_CHECKPOINTED (retry in 1 s).
+        """
+
+    def VerifyRange(
+        self,
+        request: _audit_service_pb2.VerifyRangeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_service_pb2.VerifyRangeResponse, _abc.Awaitable[_audit_service_pb2.VerifyRangeResponse]]:
+        """Recomputes a part of the stored log from the leaves' bytes, and names all that does not hold. Reads only.
+        Errors: INVALID_ARGUMENT.
         """
 
 def add_AuditServiceServicer_to_server(servicer: AuditServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

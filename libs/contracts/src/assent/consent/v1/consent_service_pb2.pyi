@@ -1032,7 +1032,7 @@ class ListConsentEventsRequest(_message.Message):
     with_evidence: _builtins.bool
     """Also actor and evidence; needs the scope consent.evidence."""
     with_proofs: _builtins.bool
-    """Also proofs. UNIMPLEMENTED until the transparency log is built."""
+    """Also leaves, what opens them, and proofs, all for one checkpoint."""
     def __init__(
         self,
         *,
@@ -1089,6 +1089,10 @@ class ConsentEvent(_message.Message):
     EVIDENCE_FIELD_NUMBER: _builtins.int
     REGIMES_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
+    LEAF_FIELD_NUMBER: _builtins.int
+    PUBLIC_BODY_FIELD_NUMBER: _builtins.int
+    PUBLIC_SALT_FIELD_NUMBER: _builtins.int
+    TLOG_PROOF_FIELD_NUMBER: _builtins.int
     kind: _types_pb2.ChoiceKind.ValueType
     """Its kind."""
     recorded_at_us: _builtins.int
@@ -1101,6 +1105,14 @@ class ConsentEvent(_message.Message):
     """Why it has no effect."""
     linked_subject: _builtins.str
     """The other subject of a link."""
+    leaf: _builtins.bytes
+    """The leaf, 162 bytes; this and what follows only when proofs were asked for."""
+    public_body: _builtins.str
+    """The public body that the leaf commits to."""
+    public_salt: _builtins.bytes
+    """The salt of that commitment."""
+    tlog_proof: _builtins.str
+    """The entry's inclusion in the log as C2SP tlog-proof text."""
     @_builtins.property
     def position(self) -> _types_pb2.Position:
         """Its place."""
@@ -1145,10 +1157,14 @@ class ConsentEvent(_message.Message):
         evidence: _types_pb2.Evidence | None = ...,
         regimes: _abc.Iterable[_builtins.str] | None = ...,
         note: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        leaf: _builtins.bytes = ...,
+        public_body: _builtins.str = ...,
+        public_salt: _builtins.bytes = ...,
+        tlog_proof: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "evidence", b"evidence", "position", b"position", "statement", b"statement"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "carried", b"carried", "effective", b"effective", "event_time_us", b"event_time_us", "evidence", b"evidence", "kind", b"kind", "linked_subject", b"linked_subject", "note", b"note", "position", b"position", "reason", b"reason", "recorded_at_us", b"recorded_at_us", "regimes", b"regimes", "statement", b"statement"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "carried", b"carried", "effective", b"effective", "event_time_us", b"event_time_us", "evidence", b"evidence", "kind", b"kind", "leaf", b"leaf", "linked_subject", b"linked_subject", "note", b"note", "position", b"position", "public_body", b"public_body", "public_salt", b"public_salt", "reason", b"reason", "recorded_at_us", b"recorded_at_us", "regimes", b"regimes", "statement", b"statement", "tlog_proof", b"tlog_proof"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

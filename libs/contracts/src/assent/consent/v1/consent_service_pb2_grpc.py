@@ -172,7 +172,8 @@ class ConsentServiceServicer:
 
     def ListConsentEvents(self, request, context):
         """A subject's own entries in order. Entries of subjects it is one with are listed under their ids. Reads only.
-        Errors: INVALID_ARGUMENT, PERMISSION_DENIED (evidence needs consent.evidence), UNIMPLEMENTED for with_proofs.
+        Errors: INVALID_ARGUMENT, PERMISSION_DENIED (evidence needs consent.evidence), with proofs FAILED_PRECONDITION NOT_YET_CHECKPOINTED
+        (retry in 1 s).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -78,7 +78,8 @@ class ConsentServiceStub:
     """
     ListConsentEvents: _grpc.UnaryUnaryMultiCallable[_consent_service_pb2.ListConsentEventsRequest, _consent_service_pb2.ListConsentEventsResponse]
     """A subject's own entries in order. Entries of subjects it is one with are listed under their ids. Reads only.
-    Errors: INVALID_ARGUMENT, PERMISSION_DENIED (evidence needs consent.evidence), UNIMPLEMENTED for with_proofs.
+    Errors: INVALID_ARGUMENT, PERMISSION_DENIED (evidence needs consent.evidence), with proofs FAILED_PRECONDITION NOT_YET_CHECKPOINTED
+    (retry in 1 s).
     """
 
 @_typing.type_check_only
@@ -131,7 +132,8 @@ class ConsentServiceAsyncStub(ConsentServiceStub):
     """
     ListConsentEvents: _aio.UnaryUnaryMultiCallable[_consent_service_pb2.ListConsentEventsRequest, _consent_service_pb2.ListConsentEventsResponse]  # type: ignore[assignment]
     """A subject's own entries in order. Entries of subjects it is one with are listed under their ids. Reads only.
-    Errors: INVALID_ARGUMENT, PERMISSION_DENIED (evidence needs consent.evidence), UNIMPLEMENTED for with_proofs.
+    Errors: INVALID_ARGUMENT, PERMISSION_DENIED (evidence needs consent.evidence), with proofs FAILED_PRECONDITION NOT_YET_CHECKPOINTED
+    (retry in 1 s).
     """
 
 class ConsentServiceServicer:
@@ -231,7 +233,8 @@ class ConsentServiceServicer:
         context: _ServicerContext,
     ) -> _typing.Union[_consent_service_pb2.ListConsentEventsResponse, _abc.Awaitable[_consent_service_pb2.ListConsentEventsResponse]]:
         """A subject's own entries in order. Entries of subjects it is one with are listed under their ids. Reads only.
-        Errors: INVALID_ARGUMENT, PERMISSION_DENIED (evidence needs consent.evidence), UNIMPLEMENTED for with_proofs.
+        Errors: INVALID_ARGUMENT, PERMISSION_DENIED (evidence needs consent.evidence), with proofs FAILED_PRECONDITION NOT_YET_CHECKPOINTED
+        (retry in 1 s).
         """
 
 def add_ConsentServiceServicer_to_server(servicer: ConsentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
