@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING
 
 import grpc
 
+from assent.consent.v1.audit_service_pb2_grpc import AuditServiceStub
 from assent.consent.v1.consent_service_pb2_grpc import ConsentServiceStub
 from assent.content.v1.content_service_pb2_grpc import ContentServiceStub
 from assent.orchestration.v1.orchestration_service_pb2_grpc import OrchestrationServiceStub
 from assent.profile.v1.profile_service_pb2_grpc import ProfileServiceStub
 from assent.signals.v1.signals_service_pb2_grpc import SignalsServiceStub
 from assent_cli.stack import Stack
+from embedded.keys import Keys
 from servicekit import grpc_client
 
 if TYPE_CHECKING:  # these names exist in the stubs' types only
+    from assent.consent.v1.audit_service_pb2_grpc import AuditServiceAsyncStub
     from assent.consent.v1.consent_service_pb2_grpc import ConsentServiceAsyncStub
     from assent.content.v1.content_service_pb2_grpc import ContentServiceAsyncStub
     from assent.orchestration.v1.orchestration_service_pb2_grpc import OrchestrationServiceAsyncStub
@@ -48,6 +51,10 @@ class Caller:
         self._token = stack.keys.token(name, scopes)
         self._opened = opened
         self._channels: dict[str, grpc.aio.Channel] = {}
+
+    async def audit(self) -> AuditServiceAsyncStub:
+        """The ledger's proofs."""
+        return AuditServiceStub(await self._channel("consent"))
 
     async def consent(self) -> ConsentServiceAsyncStub:
         """The ledger."""
@@ -85,6 +92,8 @@ class People:
     author: Caller
     approvers: tuple[Caller, Caller]
     auditor: Caller
+    keys: Keys
+    """Also the public ones that a stranger needs."""
 
 
 @asynccontextmanager
@@ -101,4 +110,5 @@ async def people(stack: Stack) -> AsyncIterator[People]:
             author=caller("catalog-author", AUTHOR),
             approvers=(caller("compliance-1", APPROVER), caller("compliance-2", APPROVER)),
             auditor=caller("auditor", AUDITOR),
+            keys=stack.keys,
         )

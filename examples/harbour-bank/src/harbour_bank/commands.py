@@ -20,6 +20,7 @@ from catalog.loading import load_bundle
 from embedded.process import StartFailed
 from harbour_bank import CATALOG, steps, story, synthetic
 from harbour_bank.clients import People, people
+from harbour_bank.promises import StoryWentWrong
 from harbour_bank.real import crowns, demonstrate_real, missing
 from harbour_bank.report import Report
 from servicekit.errors import AssentError
@@ -61,7 +62,7 @@ def demo(subjects: int, seed: int, real: Path | None, state: Path | None, *, kee
     console = Console(width=None if sys.stdout.isatty() else 110)
     try:
         asyncio.run(_demo(Report(console), state, subjects=subjects, seed=seed, real=real, keep=keep))
-    except story.StoryWentWrong as broken:
+    except StoryWentWrong as broken:
         raise click.ClickException(str(broken)) from broken
     except folder.AlreadyRunning as running:
         raise click.ClickException("A suite is already running in that folder: name another with --dir.") from running

@@ -11,6 +11,7 @@ from uuid import uuid4
 import grpc
 
 from assent.consent.v1 import consent_service_pb2 as consent
+from assent.consent.v1 import types_pb2
 from assent.events.v1.bank_pb2 import Identifier
 from assent.orchestration.v1 import orchestration_service_pb2 as orchestration
 from assent.orchestration.v1.explanation_pb2 import AUDIENCE_AUDITOR, Explanation
@@ -19,6 +20,8 @@ from assent.signals.v1.session_event_pb2 import SessionEvent
 from catalog.model import Bundle
 from harbour_bank import mara, steps
 from harbour_bank.clients import People
+from harbour_bank.promises import StoryWentWrong, promise
+from harbour_bank.proving import prove
 from harbour_bank.report import Report
 from servicekit.ids import new_id
 
@@ -46,10 +49,6 @@ class Customer:
     session: str
 
 
-class StoryWentWrong(Exception):
-    """The suite did not do what it promises."""
-
-
 async def tell(bundle: Bundle, who: People, report: Report) -> None:
     """Tell the whole story. Raises StoryWentWrong where the suite breaks a promise."""
     app = await who.app.orchestration()
@@ -67,21 +66,18 @@ async def tell(bundle: Bundle, who: People, report: Report) -> None:
     report.answer(held)
     report.say("  " + await _why_not(held.decision_id, who, OFFER))
     report.step("She takes her consent back, all of it")
-    await _withdraw(customer, who, stream, report)
+    withdrawal = await _withdraw(customer, who, stream, report)
+    report.step("The bank can prove that entry to somebody who does not believe it")
+    await prove(withdrawal, who, report)
     report.step("The same question, without her consent")
     after = await app.Decide(
         steps.decide_request(customer.identifier, [HERO, INLINE], session=customer.session), timeout=DEADLINE_S
     )
-    _promise(not after.consent.personal, "a decision after the withdrawal is not personal")
+    promise(not after.consent.personal, "a decision after the withdrawal is not personal")
     report.answer(after)
     report.step("What an auditor reads of that last decision")
     report.funnel(await _explained(after.decision_id, who))
     await _replayed([before, pushed.decision, held, after], who, report)
-
-
-def _promise(kept: bool, words: str) -> None:
-    if not kept:
-        raise StoryWentWrong(f"broken: {words}")
 
 
 async def _meet(
@@ -101,7 +97,7 @@ async def _meet(
 async def _new_customer(bundle: Bundle, who: People) -> Customer:
     number = f"HB-MARA-{uuid4().hex[:8]}"
     sent = await steps.ingest(mara.money(number, time.time_ns() // 1_000_000), who, lambda _: None)
-    _promise(sent.rejected == 0, "every bank event is accepted")
+    promise(sent.rejected == 0, "every bank event is accepted")
     identifier = steps.customer(number)
     subject_id = await steps.subject_of(identifier, who.app)
     await steps.allow(bundle, subject_id, mara.PURPOSES, who.app)
@@ -165,7 +161,7 @@ async def _send(customer: Customer, who: People, events: list[SessionEvent]) -> 
         )
     )
     bad = [result for result in answer.results if result.status != signals.EVENT_STATUS_ACCEPTED]
-    _promise(not bad, f"every session event is accepted, not {[signals.EventStatus.Name(r.status) for r in bad]}")
+    promise(not bad, f"every session event is accepted, not {[signals.EventStatus.Name(r.status) for r in bad]}")
 
 
 async def _struggle(
@@ -180,7 +176,7 @@ async def _struggle(
         await _send(customer, who, mara.failed_upload(3 + 2 * number, time.time_ns() // 1_000_000, reason))
     pushed = await _next(stream)
     waited_ms = (time.monotonic() - sent) * 1000
-    _promise(HELP in _actions(pushed.decision), "guidance is pushed after the third failed upload")
+    promise(HELP in _actions(pushed.decision), "guidance is pushed after the third failed upload")
     return pushed, waited_ms
 
 
@@ -188,7 +184,7 @@ async def _held_back(customer: Customer, app: OrchestrationServiceAsyncStub) -> 
     decision = await app.Decide(
         steps.decide_request(customer.identifier, [HERO], session=customer.session, screen="home"), timeout=DEADLINE_S
     )
-    _promise(OFFER not in _actions(decision), "nothing is sold while friction is live")
+    promise(OFFER not in _actions(decision), "nothing is sold while friction is live")
     return decision
 
 
@@ -206,7 +202,7 @@ async def _why_not(decision_id: str, who: People, action: str) -> str:
     return f"{action} was removed at stage {found.result}: {reasons}"
 
 
-async def _withdraw(customer: Customer, who: People, stream: Stream, report: Report) -> None:
+async def _withdraw(customer: Customer, who: People, stream: Stream, report: Report) -> types_pb2.Entry:
     sent = time.monotonic()
     request = consent.WithdrawConsentRequest(request_id=uuid4().hex, subject_id=customer.subject_id, all=True)
     answer = await (await who.app.consent()).WithdrawConsent(request)
@@ -215,14 +211,15 @@ async def _withdraw(customer: Customer, who: People, stream: Stream, report: Rep
         pass
     ended = orchestration.EndReason.Name(message.end)
     report.say(f"  the open stream ended {(time.monotonic() - sent) * 1000:.0f} ms later: {ended}")
-    _promise(message.end == orchestration.END_REASON_CONSENT_WITHDRAWN, "a withdrawal ends the stream")
+    promise(message.end == orchestration.END_REASON_CONSENT_WITHDRAWN, "a withdrawal ends the stream")
+    return answer.result.entries[-1]
 
 
 async def _replayed(decisions: list[orchestration.DecideResponse], who: People, report: Report) -> None:
     auditor = await who.auditor.orchestration()
     for decision in decisions:
         answer = await auditor.ReplayDecision(orchestration.ReplayDecisionRequest(decision_id=decision.decision_id))
-        _promise(answer.identical, f"replay is identical, not different at {answer.first_difference}")
+        promise(answer.identical, f"replay is identical, not different at {answer.first_difference}")
     report.say(
         f"All {len(decisions)} decisions of this story were run again from their records: identical, byte for byte."
     )
