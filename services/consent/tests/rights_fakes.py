@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import itertools
+import os
+import subprocess
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from urllib.parse import unquote, urlsplit
 
 from consent_fakes import KEY, LEDGER, VKEY
 from key_fakes import MemoryKeys
@@ -23,6 +26,7 @@ from consent_service.rights.exporting import Copying
 from consent_service.rights.running import Runner, With, kept
 from consent_service.rights.store import PostgresCases, PostgresEraser, PostgresRecords
 from consent_service.storage import PostgresOutbox
+from embedded import binaries
 from servicekit import postgres
 from servicekit.settings import DatabaseSettings
 from testkit.waiting import until
@@ -157,3 +161,12 @@ async def rights_bench(database, *, keys=None, **changed):
             running.cancel()
             with suppress(asyncio.CancelledError):
                 await running
+
+
+def dump(dsn: str) -> str:
+    """Everything that the database holds, as a backup would."""
+    parts = urlsplit(dsn)
+    env = {**os.environ, "PGPASSWORD": unquote(parts.password or "")}
+    address = dsn.replace(f":{parts.password}@", "@", 1)
+    program = str(binaries.postgres() / "pg_dump")
+    return subprocess.run([program, "--inserts", address], capture_output=True, text=True, check=True, env=env).stdout

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-import os
-import subprocess
 from base64 import b64decode
-from urllib.parse import unquote, urlsplit
 
 import pytest
 from consent_fakes import KEY, WORDS, a_request, grant, scope
 from key_fakes import MemoryKeys
-from rights_fakes import Killed, rights_bench
+from rights_fakes import Killed, dump, rights_bench
+from signing_fakes import KEY as LOG_KEY
 from writing_fakes import role_pool
 
 from consent_service.auditing.proofs import Proofs
@@ -25,10 +24,11 @@ from consent_service.rights import certificate
 from consent_service.rights.cases import Stage
 from consent_service.rights.reconciling import reconcile
 from consent_service.rights.running import kept
-from embedded import binaries
+from consent_service.verifying import Trust
+from consent_service.verifying_database import verify_database
 from servicekit.errors import FailedPrecondition
 from testkit.builders import a_subject, unique
-from tlog import leaf_hash, root_of, verify_inclusion
+from tlog import format_vkey, leaf_hash, root_of, verify_inclusion
 
 pytestmark = pytest.mark.integration
 DAY = 86_400_000_000
@@ -49,15 +49,6 @@ async def office(fresh):
 
 async def leaves(office) -> list[bytes]:
     return [row["leaf"] for row in await office.fetch("select leaf from log_entry order by idx")]
-
-
-def dump(dsn: str) -> str:
-    """Everything that the database holds, as a backup would."""
-    parts = urlsplit(dsn)
-    env = {**os.environ, "PGPASSWORD": unquote(parts.password or "")}
-    address = dsn.replace(f":{parts.password}@", "@", 1)
-    program = str(binaries.postgres() / "pg_dump")
-    return subprocess.run([program, "--inserts", address], capture_output=True, text=True, check=True, env=env).stdout
 
 
 async def test_an_erased_subject_is_denied_and_nothing_of_it_is_left(office):
@@ -433,6 +424,77 @@ async def test_a_copy_holds_everything_opened_with_what_proves_it(office):
         KEY.public_key().verify(b64decode(receipt["signature"]), said)
     assert sorted(len(json.loads(each["body"])["entries"]) for each in by_kind["receipt"]) == [1, 2]
     assert {each["subject"]: len(each["indices"]) for each in by_kind["chain"]} == {subject: 3, absorbed: 2}
+
+
+async def test_the_whole_ledger_verifies_after_an_erasure(office):
+    subject, other = a_subject(), a_subject()
+    for each in (subject, other):
+        await office.choose(each, grant())
+    await office.link(subject, other)
+    await office.checkpoint()
+    [kept] = await office.fetch("select note from checkpoint")
+    await office.choose(a_subject(), grant())
+
+    await office.erase(subject)
+    await office.checkpoint()
+
+    trust = Trust(format_vkey(LOG_KEY.vkey), LOG_KEY.vkey.name, (kept["note"],))
+    report = await asyncio.to_thread(verify_database, office.database.dsn_of("consent_reader"), trust, processes=1)
+    [head] = await office.fetch("select size, root from log_head")
+    assert (report.end, report.root) == (head["size"], head["root"].hex())
+    assert report.known == 1
+
+
+async def test_only_what_is_due_is_taken_up(office):
+    subject, held, later = a_subject(), a_subject(), a_subject()
+    now_us = office.clock.now_us()
+    await office.ask(subject)
+    case = await office.ask(held)
+    await kept(
+        office.cases, case.id, lambda case: life.hold(case, "carl", until_us=now_us + DAY, reason="x", now_us=now_us)
+    )
+    waiting = await office.approve(await office.ask(later), retain_until_us=now_us + DAY)
+
+    assert await office.cases.due(now_us) == []
+    assert await office.cases.due(now_us + DAY) == [waiting.id]
+
+
+async def test_many_who_ask_at_once_get_one_case(office):
+    subject = a_subject()
+    await office.choose(subject, grant())
+
+    found = await asyncio.gather(*(office.ask(subject) for _ in range(6)))
+
+    assert len({case.id for case in found}) == 1
+    assert len(await office.fetch("select 1 from event where kind = 'SEALED'")) == 1
+
+
+async def test_two_who_approve_at_once_both_count(office):
+    subject = a_subject()
+    await office.choose(subject, grant())
+    case = await office.ask(subject)
+
+    await asyncio.gather(*(office.approve(case, by) for by in ("ada", "bob")))
+
+    assert (await office.finish(case)).stage is Stage.CERTIFIED
+
+
+async def test_a_hold_and_the_destruction_at_once_leave_one_of_them(office):
+    for _ in range(5):
+        subject, now_us = a_subject(), office.clock.now_us()
+        await office.choose(subject, grant())
+        case = await office.approve(await office.ask(subject))
+        hold = kept(
+            office.cases,
+            case.id,
+            lambda case, now_us=now_us: life.hold(case, "carl", until_us=now_us + DAY, reason="x", now_us=now_us),
+        )
+        held, destroyed = await asyncio.gather(hold, office.runner.advance(case.id), return_exceptions=True)
+
+        alive = bool((await office.keys.get([subject])).live)
+        stage = (await office.cases.get(case.id)).stage
+        assert alive is (stage is Stage.HELD), (held, destroyed)
+        assert alive is not isinstance(held, FailedPrecondition)
 
 
 async def test_there_is_no_copy_of_an_erased_subject(office):

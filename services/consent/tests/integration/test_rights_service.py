@@ -6,11 +6,15 @@ import asyncio
 import hashlib
 import json
 import uuid
+from contextlib import suppress
 
+import asyncpg
 import grpc
 import pytest
 from click.testing import CliRunner
 from consent_fakes import WORDS, WORDS_DE, a_document
+from nats.js.errors import NotFoundError as NatsNotFound
+from rights_fakes import dump
 from service_world import World
 
 from assent.catalog.v1 import value_pb2
@@ -101,8 +105,14 @@ async def officers(replicas, keys):
 
 
 @pytest.fixture
-async def granted(replicas, bus, keys):
-    """A subject with a grant."""
+def canary():
+    """What only sealed bodies, and a request's id, may hold."""
+    return unique("canary")
+
+
+@pytest.fixture
+async def granted(replicas, bus, keys, canary):
+    """A subject with a grant, and a canary wherever a client may say something."""
     content = (await bus("content")).channel("consent", identity=keys.identity("content"))
     notices = [
         consent.Notice(id="choices", version=1, locale=locale, bytes=words)
@@ -121,11 +131,12 @@ async def granted(replicas, bus, keys):
     async with grpc.aio.insecure_channel(replicas[0]) as channel:
         await ConsentServiceStub(channel).RecordChoice(
             consent.RecordChoiceRequest(
-                request_id=uuid.uuid4().hex,
+                request_id=canary,
                 subject_id=subject,
                 items=[consent.Choice(kind=types_pb2.CHOICE_KIND_GRANT, scope=scope)],
                 notice=types_pb2.NoticeRef(id="choices", version=1, locale="en", sha256=hashlib.sha256(WORDS).digest()),
-                actor=types_pb2.Actor(type=types_pb2.ACTOR_TYPE_CUSTOMER),
+                actor=types_pb2.Actor(type=types_pb2.ACTOR_TYPE_AGENT, id=canary, on_behalf_ref=canary),
+                evidence=types_pb2.Evidence(method="button", ui_variant=canary, session_ref=canary),
             ),
             metadata=(("authorization", f"Bearer {token}"),),
         )
@@ -143,6 +154,14 @@ async def reason(bus, keys, replicas):
         return checked.verdicts[0].reason
 
     return of
+
+
+async def erased(officers, subject):
+    clerk, ada, bob = officers
+    case = await clerk.request(subject)
+    await ada.approve(case)
+    await bob.approve(case)
+    return await certified(clerk, case)
 
 
 async def certified(officer, case):
@@ -184,6 +203,60 @@ async def test_a_case_from_the_request_to_the_certificate(officers, granted, rea
     with pytest.raises(FailedPrecondition) as caught:
         await clerk.request(granted)
     assert caught.value.code == "SUBJECT_ERASED"
+
+
+async def test_no_canary_in_databases_streams_or_logs(officers, granted, canary, world, bus, caplog):
+    caplog.set_level("DEBUG")
+    assert canary.encode() in await officers[0].copy(granted)
+    assert dump(world.database.admin_dsn).count(canary) == 1, "the request's id is in clear until it goes"
+
+    done = await erased(officers, granted)
+
+    for database in (world.database, world.store):
+        dumped = dump(database.admin_dsn)
+        assert canary not in dumped
+        assert canary.encode().hex() not in dumped
+    assert canary not in caplog.text
+    assert granted not in caplog.text
+    assert canary.encode() not in done.SerializeToString()
+    reader = (await bus("cli")).js
+    for stream in [found.config.name for found in await reader.streams_info()]:
+        state = (await reader.stream_info(stream)).state
+        for sequence in range(max(state.first_seq, 1), state.last_seq + 1):
+            with suppress(NatsNotFound):
+                assert canary.encode() not in (await reader.get_msg(stream, sequence)).data
+
+
+async def test_keys_that_come_back_from_a_backup_are_destroyed_before_anybody_uses_them(world, keys):
+    """A backup of the keys' database is put back between two lives of the service."""
+    subject = str(uuid.uuid4())
+    admin = await asyncpg.connect(world.store.admin_dsn, server_settings={"search_path": "keys"})
+    try:
+        async with (
+            serving(signing.build, world.signer_settings()),
+            serving(build, world.settings("a")) as address,
+            grpc.aio.insecure_channel(address) as channel,
+        ):
+            people = ("clerk", "ada", "bob")
+            clerk, ada, bob = (Officer(channel, who, keys.token(who, (RIGHTS, APPROVE))) for who in people)
+            case = await clerk.request(subject)
+            [backup] = await admin.fetch("select * from subject_key where subject_id = $1", subject)
+            await ada.approve(case)
+            await bob.approve(case)
+            await certified(clerk, case)
+        assert await admin.fetchval("select wrapped_dek is null from subject_key where subject_id = $1", subject)
+        await admin.execute("set session_replication_role = replica")
+        put_back = "update subject_key set wrapped_dek = $2, destroyed_at = null where subject_id = $1"
+        await admin.execute(put_back, subject, backup["wrapped_dek"])
+
+        async with serving(build, world.settings("b")):
+            alive = await admin.fetchval(
+                "select wrapped_dek is not null from subject_key where subject_id = $1", subject
+            )
+    finally:
+        await admin.close()
+
+    assert not alive
 
 
 async def test_who_may_decide_what(officers, granted):

@@ -21,8 +21,8 @@ class Cases(Protocol):
         """The case; raises NotFound UNKNOWN_CASE."""
         ...
 
-    async def due(self) -> Sequence[str]:
-        """Cases in which there may be something to do."""
+    async def due(self, now_us: int) -> Sequence[str]:
+        """Cases in which there is something to do."""
         ...
 
     async def change(self, before: Case, after: Case) -> Case:

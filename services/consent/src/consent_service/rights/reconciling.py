@@ -22,6 +22,7 @@ PAGE: Final = 1000
 AGAIN_S: Final = 3600.0
 FIRST_WAIT_S: Final = 0.1
 LONGEST_WAIT_S: Final = 5.0
+PATIENCE_S: Final = 1.0
 REWRAPPED: Final = 500
 
 
@@ -56,7 +57,8 @@ class Reconciling:
                 self.done.set()
                 await self._keep_keks()
             except AssentError as error:
-                logger.warning("the keys and the ledger were not compared: %s", error.code)
+                if wait > PATIENCE_S:  # a database that was just opened may need a moment
+                    logger.warning("the keys and the ledger were not compared: %s", error.code)
                 await asyncio.sleep(wait)
                 wait = min(2 * wait, LONGEST_WAIT_S)
             else:
@@ -68,11 +70,6 @@ class Reconciling:
         while await self.keys.rewrap(REWRAPPED):
             pass
         await self.shredder.destroy_keks()
-
-    async def check(self) -> None:
-        """Not ready before it was done."""
-        if not self.done.is_set():
-            raise Unavailable("The keys and the ledger were not compared yet.", reason="KEYS_UNAVAILABLE")
 
 
 class ReconciledKeys:

@@ -69,7 +69,7 @@ class Runner:
         while True:
             await self._gate.opened()
             try:
-                for case_id in await self._with.cases.due():
+                for case_id in await self._with.cases.due(self._with.clock.now_us()):
                     await self._attempt(case_id)
             except AssentError as error:
                 logger.warning("cases could not be read: %s", error.code)

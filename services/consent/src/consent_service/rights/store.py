@@ -59,10 +59,10 @@ class PostgresCases:
             raise NotFound("There is no such case.", reason="UNKNOWN_CASE", field="case_id")
         return _case(row)
 
-    async def due(self) -> Sequence[str]:
+    async def due(self, now_us: int) -> Sequence[str]:
         """By an index of those that are not over."""
         async with primary(), postgres.connection(self._pool) as connection:
-            return [row["case_id"] for row in await sql.due_cases(connection)]
+            return [row["case_id"] for row in await sql.due_cases(connection, now_us=now_us)]
 
     async def change(self, before: Case, after: Case) -> Case:
         """Compared by revision."""
@@ -105,7 +105,7 @@ class PostgresEraser:
                     events=events,
                     reliances=reliances,
                     handed_out=len(exports),
-                    exports=sorted(exports),
+                    exports=sorted(set(exports)),
                 )
 
     async def finish(self, case: Case) -> bool:

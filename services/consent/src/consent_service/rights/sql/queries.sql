@@ -25,10 +25,13 @@ FROM erasure_case AS c WHERE c.case_id = :case_id;
 -- The open case that covers one of these subjects.
 SELECT s.case_id FROM erasure_subject AS s WHERE s.is_open AND s.subject_id = ANY(:subjects::text []) ORDER BY s.case_id LIMIT 1;
 
--- name: due_cases()
--- Cases in which the service may have something to do.
+-- name: due_cases(now_us)
+-- Cases in which the service has something to do; those that wait for people are not among them.
 SELECT c.case_id FROM erasure_case AS c
-WHERE c.status NOT IN ('DENIED', 'CERTIFIED') OR NOT c.unsealed AND c.status = 'DENIED'
+WHERE
+    (c.status NOT IN ('DENIED', 'CERTIFIED') OR NOT c.unsealed AND c.status = 'DENIED')
+    AND c.status NOT IN ('SEALED', 'HELD')
+    AND (c.status <> 'APPROVED' OR coalesce(c.retain_until_us, 0) <= :now_us)
 ORDER BY c.case_id;
 
 -- name: change_case(case_id, revision, status, hold_until_us, retain_until_us, decisions, people, unsealed, started_us, died_us, erasures, certificate, kid, signature)$
