@@ -13,10 +13,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from consent_service import verifying
+from consent_service.auditing import commands as auditing_commands
+from consent_service.auditing.state_proof import StateProof, complete, decode, verify_state
 from consent_service.domain.verification import Refused
 from consent_service.rights.commands import erasure
 from consent_service.signing import commands as signing_commands
-from consent_service.verifying import Report, Trust, verify_bundle, verify_export
+from consent_service.verifying import Report, Trust, entries_of, verify_bundle, verify_export
 from consent_service.verifying_database import verify_database
 from servicekit.errors import AssentError
 from tlog import ProofError, parse_vkey
@@ -30,6 +32,8 @@ def ledger() -> None:
 
 
 ledger.add_command(erasure)
+for command in auditing_commands.COMMANDS:
+    ledger.add_command(command)
 ledger.add_command(signing_commands.vkey)
 ledger.add_command(signing_commands.rotate_key)
 
@@ -37,6 +41,13 @@ ledger.add_command(signing_commands.rotate_key)
 @ledger.command()
 @click.option("--export", "export", type=file, metavar="FILE", help="Verify an export (JSON Lines).")
 @click.option("--database", "dsn", metavar="DSN", help="Verify a ledger where it lives, as a role that may read it.")
+@click.option(
+    "--state",
+    "proof",
+    type=file,
+    metavar="FILE",
+    help="Verify the proof of a state; with --export, that it is complete.",
+)
 @click.option("--bundle", type=file, metavar="FILE", help="Verify one leaf by its tlog-proof; with --leaf.")
 @click.option("--leaf", type=file, metavar="FILE", help="The leaf's 162 bytes; with --bundle.")
 @click.option("--vkey", required=True, metavar="VKEY", help="The log's key, as a C2SP verifier key.")
@@ -47,6 +58,7 @@ ledger.add_command(signing_commands.rotate_key)
 def verify(
     export: Path | None,
     dsn: str | None,
+    proof: Path | None,
     bundle: Path | None,
     leaf: Path | None,
     vkey: str,
@@ -63,15 +75,25 @@ def verify(
     \b
     Examples:
       assent ledger verify --export ledger.jsonl --vkey "$VKEY" --origin bank.example/consent/harbour --known last-year.note
+      assent ledger verify --state state.json --export ledger.jsonl --vkey "$VKEY" --origin bank.example/consent/harbour
       assent ledger verify --bundle proof.txt --leaf leaf.bin --vkey "$VKEY" --origin bank.example/consent/harbour
     """  # noqa: D301  click reads the backspace: keep these lines as they are
     try:
-        if (bundle is None) is not (leaf is None) or sum(way is not None for way in (export, dsn, bundle)) != 1:
-            raise Refused("BAD_INPUT", "give --export, or --database, or --bundle with --leaf")  # noqa: TRY301
+        ways = (proof or export, dsn, bundle)
+        if (bundle is None) is not (leaf is None) or sum(way is not None for way in ways) != 1:
+            raise Refused("BAD_INPUT", "give --export, --database, --state, or --bundle with --leaf")  # noqa: TRY301
         trust = Trust(_key(vkey), origin, tuple(_read(path) for path in known))
+        shown = decode(_read(proof)) if proof is not None else None
+        if shown is not None:
+            verify_state(shown, trust)
+            trust = Trust(trust.vkey, origin, (*trust.known, shown.note))
+            if export is None:
+                return _tell_state(shown, as_json=as_json)
         with _shown() as progress:
             if export is not None:
                 report = verify_export(export, trust, progress=progress, processes=processes)
+                if shown is not None:
+                    complete(shown, entries_of(export))
             elif dsn is not None:
                 report = verify_database(dsn, trust, progress=progress, processes=processes)
             else:
@@ -82,7 +104,21 @@ def verify(
         _fail(refused.code, refused.text, as_json=as_json)
     except AssentError as error:
         _fail(error.code, error.text, as_json=as_json)
+    if shown is not None:
+        return _tell_state(shown, as_json=as_json, complete=True)
     click.echo(json.dumps({"ok": True, **asdict(report)}) if as_json else f"OK {_line(report)}")
+    return None
+
+
+def _tell_state(shown: StateProof, *, as_json: bool, complete: bool = False) -> None:
+    claim = shown.claim
+    found = {"reason": claim.verdict.reason.value, "allowed": claim.verdict.allowed, "size": claim.size}
+    if as_json:
+        click.echo(json.dumps({"ok": True, **found, "entries": len(shown.entries), "complete": complete}))
+        return
+    whole = "nothing is missing" if complete else "whether something is missing is not shown"
+    verdict = f"{'allowed' if claim.verdict.allowed else 'denied'}, {claim.verdict.reason.value}"
+    click.echo(f"OK state {verdict}, by {len(shown.entries)} entries of {claim.size}; {whole}")
 
 
 def _key(vkey: str) -> str:

@@ -243,6 +243,15 @@ def _follow(path: Path, outline: Outline) -> int:
     return walk.finish()
 
 
+def entries_of(path: Path) -> Iterator[EntryLine]:
+    """All entries of an export that has been verified."""
+    with _opened(path) as file:
+        for data in file:
+            line = _line(data)
+            if isinstance(line, EntryLine):
+                yield line
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
     try:

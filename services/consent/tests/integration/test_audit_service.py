@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import uuid
 
 import grpc
 import pytest
+from click.testing import CliRunner
 from consent_fakes import WORDS, WORDS_DE, a_document
 from decision_samples import a_field, a_record, an_envelope
 from service_world import ORIGIN, World
@@ -20,6 +22,7 @@ from assent.consent.v1 import types_pb2
 from consent_service.app import build
 from consent_service.auditing.state_proof import complete, decode, verify_state
 from consent_service.domain.export import EntryLine, parse_line
+from consent_service.ledger_commands import ledger
 from consent_service.signing import app as signing
 from consent_service.verifying import Trust, verify_export
 from servicekit import provision
@@ -55,6 +58,7 @@ async def running(world):
         serving(build, world.settings()) as address,
         grpc.aio.insecure_channel(address) as channel,
     ):
+        world.address = address
         yield channel
 
 
@@ -206,3 +210,58 @@ async def test_bad_requests_are_refused(call, granted):
     codes = [await refused(call, method, request) for method, request in BAD]
 
     assert codes == [grpc.StatusCode.INVALID_ARGUMENT] * len(BAD)
+
+
+@pytest.fixture
+def run(world, granted, tokens, tmp_path):
+    """`await run(0, "prove", ...)`: a command of `assent ledger` that ends with this exit code; what it prints."""
+    token = tmp_path / "token"
+    token.write_text(tokens("consent.audit", "consent.check", "consent.evidence", "consent.rights"))
+
+    async def ran(code, *words, local=False):
+        where = () if local else ("--server", world.address, "--token-file", str(token))
+        result = await asyncio.to_thread(CliRunner().invoke, ledger, [*map(str, words), *where])
+        assert result.exit_code == code, result.output
+        return result.output
+
+    return ran
+
+
+async def test_an_auditor_saves_a_proof_and_an_export_and_checks_them_without_the_service(
+    run, granted, trust, tmp_path
+):
+    subject, _ = granted
+    state, log, note = tmp_path / "state.json", tmp_path / "log.jsonl", tmp_path / "then.note"
+    key = ("--purpose", "offers", "--channel", "mobile", "--category", "transaction")
+    known = ("--vkey", trust.vkey, "--origin", ORIGIN)
+
+    shown = await run(0, "prove", subject, *key, "--full", "--out", state)
+    await run(0, "checkpoint", "--out", note)
+    await run(0, "export", "--out", log)
+
+    assert '"reason": "GRANTED"' in shown
+    alone = await run(0, "verify", "--state", state, *known, local=True)
+    whole = await run(0, "verify", "--state", state, "--export", log, *known, local=True)
+    assert ("is not shown" in alone, "nothing is missing" in whole) == (True, True)
+    assert (await run(0, "verify", "--export", log, "--known", note, *known, local=True)).startswith("OK")
+    state.write_bytes(state.read_bytes().replace(b"GRANTED", b"REFUSED"))
+    assert (await run(1, "verify", "--state", state, *known, local=True)).startswith("FAIL")
+
+
+async def test_an_auditors_commands_print_what_is_asked(run, granted, tmp_path):
+    subject, index = granted
+    out = tmp_path / "out"
+
+    assert "agent-7" in await run(0, "events", subject, "--evidence", "--proofs", "--json")
+    assert "GRANT" in await run(0, "events", subject)
+    assert "GRANTED" in await run(0, "state", subject)
+    assert await run(0, "reliances", "--entry", index, "--json") == ""
+    assert "0 violations" in await run(0, "violations", "--rule", "AFTER_DENIAL", "--from", "2026-01-01")
+    assert '"root"' in await run(0, "range")
+    assert '"leaf_hash"' in await run(0, "proof", "--index", index)
+    await run(0, "registry", "--notice", "choices", 1, "en", "--out", out)
+    assert out.read_bytes() == WORDS
+    await run(0, "export", "--kind", "GRANT", "--actor", "agent", "--actor-id", "agent-7", "--out", out)
+    assert out.read_bytes().count(b'"type":"entry"') == 1
+    await run(0, "copy", subject, "--out", out)
+    assert b"offers" in out.read_bytes()
