@@ -334,7 +334,7 @@ def violations(
 @click.option("--notice", nargs=3, metavar="ID VERSION LOCALE", help="The words shown.")
 @click.option("--purpose", default="", help="The purpose, with everything below.")
 @click.option("--regime", default="", help="A regime that was named.")
-@click.option("--effective/--ineffective", default=None, help="With, or without effect.")
+@click.option("--ineffective", is_flag=True, help="Only what had no effect.")
 @click.option("--happened-from", type=TIME, help="Happened then or later (UTC).")
 @click.option("--happened-before", type=TIME, help="Happened before (UTC).")
 @click.option("--ends-from", type=TIME, help="Ends then or later (UTC).")
@@ -351,7 +351,7 @@ def export(asked: Asked, out: Path, first: int, last: int, notice: tuple[str, st
         method=given["method"],
         purpose=given["purpose"],
         regime=given["regime"],
-        effective=given["effective"],
+        effective=False if given["ineffective"] else None,
         event_from_us=us(given["happened_from"]),
         event_to_us=us(given["happened_before"]),
         valid_to_from_us=us(given["ends_from"]),
