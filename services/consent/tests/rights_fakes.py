@@ -71,11 +71,13 @@ class RightsBench:
     def __getattr__(self, name):
         return getattr(self.bench, name)
 
-    def restarted(self, kill_at: str = "") -> Runner:
+    def restarted(self, kill_at: str = "", die=None) -> Runner:
         """Another process; one that dies at a step when it is named."""
 
         def at(step: str) -> None:
             if step == kill_at:
+                if die is not None:
+                    die()
                 raise Killed(step)
 
         cached = CachedSubjectKeys(self.given.shredder)
