@@ -17,6 +17,7 @@ from assent.auth.v1 import scope_pb2
 from assent.catalog.v1.value_pb2 import Attribute, Value
 from assent.consent.v1 import audit_service_pb2 as audit
 from assent.consent.v1 import consent_service_pb2 as consent
+from assent.consent.v1 import rights_service_pb2 as rights
 from assent.consent.v1 import types_pb2
 from assent.content.v1 import content_service_pb2 as content
 from assent.eligibility.v1 import eligibility_service_pb2 as eligibility
@@ -32,6 +33,7 @@ SERVICES = {
     "assent.consent.v1.AuditService": "consent",
     "assent.consent.v1.ConsentService": "consent",
     "assent.consent.v1.RegistryService": "consent",
+    "assent.consent.v1.RightsService": "consent",
     "assent.content.v1.ContentService": "content",
     "assent.eligibility.v1.EligibilityService": "eligibility",
     "assent.orchestration.v1.OrchestrationService": "orchestration",
@@ -196,7 +198,8 @@ class Right:
         key = types_pb2.Key(purpose="offers", channel="mobile", category=3)
         grant = steps._grant(self._world.bundle, f"subject-{uuid4().hex}", ["offers"], notice)
         return {
-            **self._audit(),
+            **self._audit(key),
+            **self._rights(),
             **self._objecting(),
             "GrantConsent": consent.GrantConsentRequest(
                 request_id=uuid4().hex,
@@ -241,8 +244,25 @@ class Right:
             ),
         }
 
-    def _audit(self) -> dict[str, Message]:
+    def _rights(self) -> dict[str, Message]:
+        """Of nobody's case: a person's would go on to erase them."""
+        case = uuid4().hex
         return {
+            "RequestErasure": rights.RequestErasureRequest(subject_id=f"subject-{uuid4().hex}", ground=1),
+            "DecideErasure": rights.DecideErasureRequest(
+                case_id=case, deny=rights.DecideErasureRequest.Deny(), role="privacy officer"
+            ),
+            "GetErasure": rights.GetErasureRequest(case_id=case),
+            "AdvanceErasure": rights.AdvanceErasureRequest(case_id=case),
+        }
+
+    def _audit(self, key: types_pb2.Key) -> dict[str, Message]:
+        subject = self._customer.subject_id
+        return {
+            "ProveConsentState": audit.ProveConsentStateRequest(subject_id=subject, key=key, detail=1),
+            "ListReliances": audit.ListReliancesRequest(subject_id=subject),
+            "FindViolations": audit.FindViolationsRequest(page_size=10),
+            "VerifyRange": audit.VerifyRangeRequest(to=2),
             "GetCheckpoint": audit.GetCheckpointRequest(at_least=1),
             "GetProof": audit.GetProofRequest(inclusion=audit.GetProofRequest.Inclusion(index=0)),
         }
