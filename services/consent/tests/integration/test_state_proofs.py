@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from random import Random
 
 import pytest
 from audit_world import OFFERS, audited
@@ -143,6 +144,29 @@ async def test_every_mutation_of_a_proof_fails(world, full):
         except Refused:
             continue
         survived.append(path)
+
+    assert survived == []
+
+
+@pytest.mark.parametrize("full", [False, True])
+async def test_no_flipped_bit_survives_outside_of_what_is_claimed(world, full):
+    """Another time or key may be claimed by the same entries, and is then judged anew; everything else is committed to or signed."""
+    subject = a_subject()
+    await a_life(world, subject)
+    data = encode(await world.prove(subject, full=full))
+    begin, end = data.index(b'"claim"'), data.index(b'"entries"')
+    random = Random(7)
+    places = [place for place in random.sample(range(len(data)), 600) if not begin <= place < end]
+
+    survived = []
+    for place in places:
+        flipped = bytearray(data)
+        flipped[place] ^= 1 << random.randrange(7)
+        try:
+            verify_state(decode(bytes(flipped)), world.trust)
+        except Refused:
+            continue
+        survived.append(place)
 
     assert survived == []
 

@@ -130,17 +130,12 @@ def deciding(entries: Iterable[Entry], key: Key) -> list[Entry]:
 
 
 def told(entries: Iterable[Entry]) -> tuple[Statement, ...]:
-    """All that took effect and still stands, in order. Nothing is compacted, which changes no verdict."""
-    said: list[Statement] = []
+    """What the shown entries come to: what supersedes a statement reaches wherever that does, so it is shown too."""
+    state = unknown("")
     for entry in entries:
-        link = entry.link
-        if link is not None and entry.kind is Kind.UNLINKED and link.side == "survivor":
-            said = [statement for statement in said if link.link not in statement.links]
-        elif link is not None:
-            said.extend(link.statements)
-        elif entry.statement is not None and entry.effective:
-            said.append(entry.statement)
-    return tuple(said)
+        if entry.link is not None or (entry.statement is not None and entry.effective):
+            state = fold(state, entry)
+    return state.statements
 
 
 def _status(entries: Iterable[Entry]) -> Status:
