@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
@@ -15,6 +16,8 @@ from consent_service.reliance.assessing import Finding, Reliance, Rule
 from servicekit.errors import Exhausted
 
 MOST_FINDINGS: Final = 10_000
+BREATH: Final = 16
+"""Reliances that are judged before others get their turn: about 4 ms."""
 FOLDED: Final = frozenset({Rule.WITHOUT_BASIS, Rule.BAD_SIGNATURE, Rule.STALE_BASIS, Rule.NO_LAWFUL_BASIS})
 """Rules of which something is found when decisions are folded."""
 JUDGED: Final = frozenset(Rule) - {Rule.WITHOUT_BASIS, Rule.BAD_SIGNATURE, Rule.STALE_BASIS}
@@ -127,7 +130,9 @@ async def _judged(rows: Sequence[Reliance], margin_us: int, audit: Audit) -> lis
     histories = Histories(await _entries({row.subject for row in rows}, end.size, audit))
     registries = _Registries([index for index, _ in await audit.entries.registries()], audit)
     found: list[Violation] = []
-    for row in rows:
+    for number, row in enumerate(rows):
+        if number % BREATH == 0:
+            await asyncio.sleep(0)  # the same loop answers checks
         registry = await registries.at(row.basis)
         found.extend(violations(row, histories, registry, size=end.size, margin_us=margin_us))
     return found
