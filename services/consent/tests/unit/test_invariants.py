@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 
 from consent_service.domain.acceptance import Actor, Evidence, Item, accept
 from consent_service.domain.choices import Key, Scope, Statement
+from consent_service.domain.entries import Entry, Head, fold, record
 from consent_service.domain.fold import choose, unknown
 from consent_service.domain.verdicts import applicable, verdict
 from consent_service.domain.words import (
@@ -225,6 +226,56 @@ def test_a_grant_that_is_as_old_as_a_covering_denial_has_no_effect(history, scop
     after = choose(before, said(51, Kind.GRANT, scope, event_us=NOW + 50 - back, explicit=True))
 
     assert after.statements == before.statements
+
+
+# 13: as of a time is the fold of what had happened by then; what was stored without effect is in no fold.
+
+
+def recorded(statements) -> list[Entry]:
+    """The entries that these choices of one subject become, each after the ones before it."""
+    entries, root = [], unknown("someone")
+    for made in statements:
+        head = Head("ledger", 1, made.index, made.recorded_us)
+        write = record(head, root, [made], actor=Actor())
+        entries += write.entries
+        [root] = write.states
+    return entries
+
+
+def as_of(entries, at_us):
+    state = unknown("someone")
+    for entry in entries:
+        if entry.event_us <= at_us:
+            state = fold(state, entry)
+    return state
+
+
+def test_a_late_grant_takes_no_earlier_one_away_as_of_a_time_before_the_denial():
+    scope = Scope("offers", frozenset({"mobile"}), frozenset({"transaction"}), frozenset({"self"}))
+    first, denial, late = recorded(
+        [
+            said(2, Kind.GRANT, scope, event_us=NOW - 30, from_us=NOW - 30),
+            said(3, Kind.WITHDRAW, Scope("offers"), event_us=NOW - 10),
+            said(4, Kind.GRANT, scope, event_us=NOW - 20, from_us=NOW - 20),
+        ]
+    )
+    assert (first.effective, late.effective, late.reason) == (True, False, "LATE_GRANT")
+
+    state = as_of([first, denial, late], NOW - 15)
+
+    found = judged(state, at_us=NOW - 15)[Key("offers", "mobile", "transaction")]
+    assert (found.reason, found.support) == (Reason.GRANTED, first.index)
+
+
+@given(histories(most=9), st.integers(-3, 12))
+def test_what_was_stored_without_effect_changes_no_verdict_as_of_any_time(history, after):
+    entries = recorded(history)
+    at_us = NOW + after
+
+    whole = as_of(entries, at_us)
+
+    assert whole.statements == as_of([entry for entry in entries if entry.effective], at_us).statements
+    assert all(statement.effective for statement in whole.statements)
 
 
 @given(

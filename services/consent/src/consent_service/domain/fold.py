@@ -91,8 +91,10 @@ def without_effect(statements: Iterable[Statement], new: Statement) -> str:
 
 
 def choose(state: SubjectState, statement: Statement) -> SubjectState:
-    """The state after a choice. A late one is left out, whatever its entry says of itself."""
-    if without_effect(state.statements, statement):
+    """The state after a choice. One that its entry says has no effect never has one: as of a time that leaves out the denial that made it
+    late, too. A late one is left out, whatever its entry says of itself.
+    """
+    if not statement.effective or without_effect(state.statements, statement):
         return replace(state, last_index=statement.index)
     return chosen(state, statement)
 
