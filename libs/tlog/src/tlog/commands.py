@@ -5,6 +5,7 @@ Each command reads one JSON object on standard input, prints one line and exits 
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any, Final
 
@@ -138,7 +139,10 @@ def _print(line: bytes) -> bool:
     try:
         sys.stdout.buffer.write(line)
         sys.stdout.buffer.flush()
-    except (OSError, AttributeError):  # a full disk, a reader that left; no sys.stdout when the caller has closed it
+    except AttributeError:  # there is no sys.stdout when the caller has closed it
+        return False
+    except OSError:  # a full disk, a reader that left: what is buffered must not be tried again, and complained about, on leaving
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return False
     return True
 
