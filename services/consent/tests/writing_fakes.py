@@ -92,7 +92,9 @@ class DatabaseBench(Bench):
         await self.keys.destroy([subject])
         await self.execute(
             "insert into subject_state (subject_id, status, root, members, seq, last_idx, last_leaf_hash, statements)"
-            " values ($1, 'ERASED', $1, array[$1], 0, 0, decode(repeat('00', 32), 'hex'), '[]')",
+            " values ($1, 'ERASED', $1, array[$1], 0, 0, decode(repeat('00', 32), 'hex'), '[]')"
+            " on conflict (subject_id) do update set status = 'ERASED', root = excluded.root, survivor = null,"
+            " link = null, members = excluded.members, sealed = '{}', statements = '[]'",
             subject,
         )
 

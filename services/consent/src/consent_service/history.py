@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from consent_service.commands import FindRegistry, ListEvents, Look, Moment
@@ -14,6 +14,7 @@ from consent_service.domain.fold import SubjectState, unknown
 from consent_service.domain.position import Position, require
 from consent_service.domain.registry import Registry
 from consent_service.domain.verdicts import Verdict
+from consent_service.domain.words import Status
 from consent_service.ports import Ledger, NoticeBytes, Published
 from consent_service.registries import Registries
 from servicekit.clock import Clock
@@ -107,7 +108,7 @@ async def get_consent_state(query: Look, *, ledger: Ledger, registries: Registri
     placed = isinstance(query.as_known_at, Position)
     size = query.as_known_at.index + 1 if isinstance(query.as_known_at, Position) else head.size
     replay = Replay(ledger, size, FOREVER if placed else known_us, at_us)
-    answered = await replay.answering(query.subject)
+    answered = await _unless_erased(query.subject, await replay.answering(query.subject), ledger)
     registry = await registries.at(await ledger.registry_known_at(replay.known_us, size=size), ledger)
     state = answered.state
     return Looked(
@@ -117,6 +118,13 @@ async def get_consent_state(query: Look, *, ledger: Ledger, registries: Registri
         position=head.position,
         members=state.members | {query.subject},
     )
+
+
+async def _unless_erased(subject: str, answered: Answering, ledger: Ledger) -> Answering:
+    """Who answered, or a tombstone for all times: an erasure takes the entries of before. Asked last, because it may be at it just now."""
+    if (await ledger.read(subject)).status is not Status.ERASED:
+        return answered
+    return Answering((), replace(unknown(subject), erased=True))
 
 
 async def _time(ledger: Ledger, moment: Moment | None, now_us: int) -> int:
@@ -140,9 +148,9 @@ def _standing(state: SubjectState, at_us: int) -> tuple[Statement, ...]:
 
 
 def _all_verdicts(registry: Registry, state: SubjectState, at_us: int) -> list[tuple[Key, Verdict]]:
-    """One for each purpose and category on each channel that a statement names; any channel names them all."""
+    """One for each purpose and category on each channel that a statement names; any channel names them all, and so does an erasure."""
     regimes = verdicts.applicable(registry)
-    named: set[str] = set()
+    named: set[str] = set(registry.channels) if state.erased else set()
     for statement in state.statements:
         named |= (statement.scope.channels or registry.channels) & registry.channels
     keys = [

@@ -396,6 +396,21 @@ async def test_decisions_that_are_folded_late_say_nothing_of_the_erased(office):
     assert await office.fetch("select 1 from reliance where subject_id is not null") == []
 
 
+async def test_decisions_that_are_folded_before_the_certificate_say_nothing_of_the_erased(office):
+    subject = a_subject()
+    await office.choose(subject, grant())
+    case = await office.approve(await office.ask(subject))
+    office.bus.there.clear()
+    await office.runner.advance(case.id)
+    await office.execute("insert into reliance values ('late', 'offers', 1, $1, 1, 0, 0)", subject)
+
+    office.bus.there.set()
+    case = await office.finish(case)
+
+    assert await office.fetch("select 1 from reliance where subject_id is not null") == []
+    assert json.loads(case.certificate.body)["deleted"]["reliance"] == 1
+
+
 async def test_a_copy_holds_everything_opened_with_what_proves_it(office):
     subject, absorbed = a_subject(), a_subject()
     evidence = Evidence(method="button", session_ref="session-7")

@@ -576,3 +576,21 @@ async def test_of_an_erased_subject_nothing_is_recomputed(bench):
     with pytest.raises(FailedPrecondition) as caught:
         await bench.basis(subject, replay=position, at_us=NOW)
     assert caught.value.code == "SUBJECT_ERASED"
+
+
+async def test_the_state_of_an_erased_subject_says_that_it_is_erased_as_of_any_time(bench):
+    subject = a_subject()
+    granted = await bench.choose(subject, grant())
+    before_us = bench.clock.now_us()
+    bench.clock.advance(DAY)
+    await bench.entomb(subject)
+
+    for looked in (
+        await bench.look(subject),
+        await bench.look(subject, include_ended=True),
+        await bench.look(subject, as_of=before_us, as_known_at=granted.position),
+    ):
+        asked = {(key.purpose, key.channel) for key, _ in looked.verdicts}
+        assert {("offers", "mobile"), ("offers", "web"), ("service", "web")} <= asked
+        assert {found.reason.value for _, found in looked.verdicts} == {"SUBJECT_ERASED"}
+        assert (looked.statements, looked.members) == ((), {subject})

@@ -95,18 +95,7 @@ class PostgresEraser:
             return
         async with primary(), postgres.transaction(self._pool) as connection:
             await sql.entomb(connection, subjects=given)
-            events = await sql.forget_events(connection, subjects=given)
-            reliances = await sql.forget_reliance(connection, subjects=given)
-            exports = [row["at_us"] for row in await sql.forget_exports(connection, subjects=given)]
-            if case_id:
-                await sql.account(
-                    connection,
-                    case_id=case_id,
-                    events=events,
-                    reliances=reliances,
-                    handed_out=len(exports),
-                    exports=sorted(set(exports)),
-                )
+            await _clear(connection, given, case_id, await sql.forget_events(connection, subjects=given))
 
     async def finish(self, case: Case) -> bool:
         """The relay's cursor says what the stream knows."""
@@ -114,6 +103,7 @@ class PostgresEraser:
         async with primary(), postgres.transaction(self._pool) as connection:
             if not await sql.announced(connection, idx=last):
                 return False
+            await _clear(connection, case.subjects, case.id)
             await sql.unlink_tombstones(connection, subjects=list(case.subjects))
             await sql.forget_case(connection, case_id=case.id)
         return True
@@ -128,6 +118,22 @@ class PostgresEraser:
         async with primary(), postgres.connection(self._pool) as connection:
             found: int = await sql.leftover_reliance(connection)
             return found
+
+
+async def _clear(connection: postgres.Connection, subjects: Collection[str], case_id: str, events: int = 0) -> None:
+    """Take the ids out of what others wrote about these subjects, and account for it in the case."""
+    given = list(subjects)
+    reliances = await sql.forget_reliance(connection, subjects=given)
+    exports = [row["at_us"] for row in await sql.forget_exports(connection, subjects=given)]
+    if case_id:
+        await sql.account(
+            connection,
+            case_id=case_id,
+            events=events,
+            reliances=reliances,
+            handed_out=len(exports),
+            exports=sorted(set(exports)),
+        )
 
 
 class PostgresRecords:
