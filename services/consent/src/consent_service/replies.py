@@ -134,7 +134,12 @@ def _actor(value: Actor, *, whole: bool) -> types_pb2.Actor:
 
 def _evidence(value: Evidence) -> types_pb2.Evidence:
     return types_pb2.Evidence(
-        method=value.method, ui_variant=value.ui_variant, locale=value.locale, session_ref=value.session_ref
+        method=value.method,
+        ui_variant=value.ui_variant,
+        locale=value.locale,
+        session_ref=value.session_ref,
+        attachment_refs=value.attachment_refs,
+        free_text=value.free_text,
     )
 
 

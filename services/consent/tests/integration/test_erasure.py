@@ -225,7 +225,9 @@ async def test_no_canary_is_left_anywhere(office, caplog):
     caplog.set_level("DEBUG")
     canary = unique("canary")
     subject = a_subject()
-    evidence = Evidence(method="button", ui_variant=canary, session_ref=canary)
+    evidence = Evidence(
+        method="button", ui_variant=canary, session_ref=canary, attachment_refs=(canary,), free_text=f"I am {canary}."
+    )
     actor = Actor(ActorType.AGENT, id=canary, auth_level=canary)
     await office.choose(subject, grant(), request=a_request(request_id=canary), actor=actor, evidence=evidence)
     await office.withdraw(subject, reason=canary)

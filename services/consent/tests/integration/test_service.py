@@ -11,6 +11,7 @@ import asyncpg
 import grpc
 import pytest
 from consent_fakes import WORDS, WORDS_DE, a_document, ref
+from rights_fakes import dump
 from service_world import World
 
 from assent.catalog.v1 import value_pb2
@@ -26,7 +27,7 @@ from consent_service.signing import app as signing
 from servicekit import basis, provision, vkeys
 from servicekit.basis import canonical
 from servicekit.clock import SystemClock
-from servicekit.errors import FailedPrecondition, Forbidden, Invalid, Unimplemented
+from servicekit.errors import FailedPrecondition, Forbidden, Invalid
 from servicekit.partitions import partition_of
 from testkit.apps import serving
 from testkit.builders import unique
@@ -228,16 +229,26 @@ def test_a_bad_field_is_named(field, changed):
     assert caught.value.field == field
 
 
-def test_free_text_waits_for_sealing_and_never_turns_a_denial_away():
-    evidence = types_pb2.Evidence(method="toggle", free_text="my own words", locale="not a locale")
-    with pytest.raises(Unimplemented) as caught:
-        requests.record_choice(a_choice(evidence=evidence))
-    refusal = pb.Choice(kind=types_pb2.CHOICE_KIND_REFUSE, scope=types_pb2.Scope(purpose="offers"))
-    kept = requests.record_choice(a_choice(evidence=evidence, items=[refusal], actor=types_pb2.Actor(type=42)))
+async def test_a_persons_own_words_are_shown_only_as_evidence(outside, registry, world, running, tokens, keys):
+    said = types_pb2.Evidence(
+        method="form", attachment_refs=["scan:7", "scan:2"], free_text="Call my brother Canary Jones."
+    )
+    request = a_choice(evidence=said)
+    asked = pb.ListConsentEventsRequest(subject_id=request.subject_id)
 
-    assert caught.value.field == "evidence.free_text"
-    assert kept.screen.evidence.dropped == ("free_text", "locale")
-    assert "words" not in repr(kept)
+    recorded = await outside("RecordChoice", request)
+    plain = await outside("ListConsentEvents", asked)
+    asked.with_evidence = True
+    metadata = (("authorization", f"Bearer {tokens('consent.audit', 'consent.evidence')}"),)
+    async with grpc.aio.insecure_channel(running) as channel:
+        opened = await stubs.ConsentServiceStub(channel).ListConsentEvents(asked, metadata=metadata)
+
+    assert not plain.events[0].HasField("evidence")
+    assert opened.events[0].evidence == said
+    dumped = dump(world.database.admin_dsn)
+    assert b"Canary".hex() not in dumped
+    assert "Canary" not in dumped + str(plain) + str(recorded)
+    assert "scan:" not in dumped
 
 
 async def test_a_registry_that_takes_something_back_is_refused(sibling, registry):

@@ -344,7 +344,8 @@ async def test_who_acted_and_how_is_nowhere_in_clear(bench):
     """What the private body says is stored sealed: nobody finds the actor, the session or the power in the database."""
     canary = "canary-7b1d"
     actor = Actor(ActorType.AGENT, f"{canary}-agent", "strong", f"{canary}-power")
-    await bench.choose(a_subject(), grant(), actor=actor, evidence=Evidence("toggle", session_ref=f"{canary}-session"))
+    evidence = Evidence("toggle", "", "", f"{canary}-session", (), (f"{canary}-file",), f"call {canary} on 0151 23")
+    await bench.choose(a_subject(), grant(), actor=actor, evidence=evidence)
 
     for table in ("event", "subject_state", "log_entry"):
         assert await bench.fetch(f"select from {table} as t where t::text like $1", f"%{canary}%") == []

@@ -82,7 +82,7 @@ def test_both_bodies_are_canonical(entry):
 
 
 def test_evidence_is_read_back():
-    shown = Evidence("click", "v2", "en-GB", "s-1", ("free_text",))
+    shown = Evidence("click", "v2", "en-GB", "s-1", ("locale",), ("file:2", "file:1"), "my «own»\nwords \x01")
     entry = replace(linked("survivor"), evidence=shown, actor=Actor(ActorType.AGENT, "a-1", "2", "ref"))
 
     assert read_entry(place(entry), public_body(entry, 1), private_body(entry)) == entry

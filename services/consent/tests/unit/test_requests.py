@@ -16,6 +16,7 @@ from consent_service.domain.choices import Scope
 from consent_service.domain.position import Position
 from consent_service.domain.words import ActorType, Kind
 from consent_service.planning import needs
+from consent_service.requests import parts
 from consent_service.requests.fields import named
 from servicekit.errors import Invalid, Unimplemented
 
@@ -239,3 +240,49 @@ def test_a_place_is_taken_where_a_time_is():
     looked = requests.look(pb.GetConsentStateRequest(subject_id="anna", as_of_position=place, as_known_at_us=3))
 
     assert (looked.as_of, looked.as_known_at) == (Position("ab" * 16, 1, 4), 3)
+
+
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        ("evidence.free_text", {"free_text": "a\x00b"}),
+        ("evidence", {"free_text": "ü" * 4096}),
+        ("evidence.attachment_refs", {"attachment_refs": ["a"] * 17}),
+        ("evidence.attachment_refs[1]", {"attachment_refs": ["a", "\u202e"]}),
+        ("evidence.attachment_refs[0]", {"attachment_refs": ["a" * 129]}),
+        ("evidence.locale", {"locale": "no locale"}),
+    ],
+)
+def test_evidence_of_what_widens_is_refused_by_field(field, said):
+    with pytest.raises(Invalid) as caught:
+        requests.grant(a_grant(evidence=types_pb2.Evidence(**said)))
+
+    assert caught.value.field == field
+
+
+def test_words_with_half_a_character_are_refused():
+    with pytest.raises(Invalid) as caught:
+        parts._words("\ud800")
+
+    assert caught.value.field == "evidence.free_text"
+
+
+def test_evidence_takes_eight_kibibytes_and_no_more():
+    rest = types_pb2.Evidence(method="form", free_text="x" * 1000).ByteSize() - 1000
+    fits = types_pb2.Evidence(method="form", free_text="x" * (8192 - rest))
+
+    assert len(requests.grant(a_grant(evidence=fits)).screen.evidence.free_text) == 8192 - rest
+    fits.free_text += "x"
+    with pytest.raises(Invalid) as caught:
+        requests.grant(a_grant(evidence=fits))
+    assert caught.value.field == "evidence"
+
+
+def test_of_a_denials_evidence_what_can_be_kept_is_kept():
+    said = types_pb2.Evidence(method="form", free_text="never again", attachment_refs=["scan:1", "no ref", "scan:2"])
+    kept = requests.objection(an_objection(evidence=said)).screen.evidence
+
+    assert (kept.free_text, kept.attachment_refs) == ("never again", ("scan:1", "scan:2"))
+    assert kept.dropped == ("attachment_refs",)
+    said.free_text = "a\x00b"
+    assert requests.objection(an_objection(evidence=said)).screen.evidence.dropped == ("free_text", "attachment_refs")

@@ -40,13 +40,15 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """How the choice was made. Free text and attachments are not here: they wait for sealing, and `dropped` says so."""
+    """How the choice was made. `dropped` names what a denial brought and could not be kept."""
 
     method: str = ""
     ui_variant: str = ""
     locale: str = ""
     session_ref: str = ""
     dropped: tuple[str, ...] = ()
+    attachment_refs: tuple[str, ...] = ()
+    free_text: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,9 +203,9 @@ def _closed_side(link: Link) -> str:
 
 
 def _record(value: Actor | Evidence) -> str:
-    """Whatever texts it holds; one that is empty is absent."""
+    """Whatever texts it holds; one that is empty is absent. They say who, so no cache keeps them."""
     found = [(name, getattr(value, name)) for name in _NAMES[type(value)]]
-    parts = [f'"{name}":{_texts(held) if type(held) is tuple else text(held)}' for name, held in found if held]
+    parts = [f'"{name}":{whole(list(held)) if type(held) is tuple else text(held)}' for name, held in found if held]
     return "{" + ",".join(parts) + "}"
 
 

@@ -19,9 +19,14 @@ SAFE_INTEGER: Final = 1 << 53
 
 def text(value: str) -> str:
     """A string in canonical form; Invalid when it holds a NUL or an unpaired surrogate."""
-    if "\x00" in value or not (value.isascii() or _encodable(value)):
+    if not is_text(value):
         raise Invalid("A canonical body's text holds no NUL and no unpaired surrogates.", reason="TEXT_REFUSED")
     return encode_basestring(value)
+
+
+def is_text(value: str) -> bool:
+    """Whether a canonical body may hold it."""
+    return "\x00" not in value and (value.isascii() or _encodable(value))
 
 
 def _encodable(value: str) -> bool:

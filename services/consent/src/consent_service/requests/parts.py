@@ -13,6 +13,7 @@ from assent.catalog.v1.value_pb2 import DataCategory
 from assent.consent.v1 import consent_service_pb2 as pb
 from assent.consent.v1 import types_pb2
 from consent_service.domain.acceptance import Actor, Evidence
+from consent_service.domain.canonical import is_text
 from consent_service.domain.choices import Key, NoticeRef, Scope
 from consent_service.domain.position import Position
 from consent_service.domain.words import ALL, SELF, ActorType
@@ -39,7 +40,7 @@ _CATEGORIES: Final[Mapping[int, str]] = {
     number: name.removeprefix("DATA_CATEGORY_").lower() for name, number in DataCategory.items() if number
 }
 _ACTORS: Final = {number: ActorType(name.removeprefix("ACTOR_TYPE_")) for name, number in types_pb2.ActorType.items()}
-_UNSEALED: Final = ("free_text", "attachment_refs")
+_NAMED: Final = ("method", "ui_variant", "locale", "session_ref")
 
 
 def request_of(request: Any) -> Request:
@@ -147,31 +148,33 @@ def evidence(value: types_pb2.Evidence) -> Evidence:
     """Evidence of what widens."""
     if value.ByteSize() > MOST_EVIDENCE_BYTES:
         bad("evidence", "Evidence has at most 8 KiB.")
-    bounded(value.attachment_refs, "evidence.attachment_refs", most=MOST_ATTACHMENTS)
-    for name in _UNSEALED:
-        if getattr(value, name):
-            raise Unimplemented(
-                "This evidence can only be kept sealed, which is not built yet.", field=f"evidence.{name}"
-            )
+    refs = bounded(value.attachment_refs, "evidence.attachment_refs", most=MOST_ATTACHMENTS)
+    ids: dict[str, Any] = {name: optional(getattr(value, name), f"evidence.{name}") for name in _NAMED}
     return Evidence(
-        method=optional(value.method, "evidence.method"),
-        ui_variant=optional(value.ui_variant, "evidence.ui_variant"),
-        locale=optional(value.locale, "evidence.locale"),
-        session_ref=optional(value.session_ref, "evidence.session_ref"),
+        **ids,
+        attachment_refs=tuple(named(ref, f"evidence.attachment_refs[{n}]") for n, ref in enumerate(refs)),
+        free_text=_words(value.free_text),
     )
+
+
+def _words(value: str) -> str:
+    if not is_text(value):
+        bad("evidence.free_text", "A text without NUL and without unpaired surrogates is needed.")
+    return value
 
 
 def lenient_evidence(value: types_pb2.Evidence) -> Evidence:
     """Evidence of a denial: what cannot be kept is left out, and named."""
-    kept = ("method", "ui_variant", "locale", "session_ref")
-    odd = [name for name in kept if getattr(value, name) and not ID.fullmatch(getattr(value, name))]
-    return Evidence(
-        method=if_named(value.method),
-        ui_variant=if_named(value.ui_variant),
-        locale=if_named(value.locale),
-        session_ref=if_named(value.session_ref),
-        dropped=(*(name for name in _UNSEALED if getattr(value, name)), *odd),
-    )
+    refs = tuple(filter(ID.fullmatch, value.attachment_refs[:MOST_ATTACHMENTS]))
+    kept: dict[str, Any] = {name: if_named(getattr(value, name)) for name in _NAMED}
+    left = types_pb2.Evidence(**kept, attachment_refs=refs, free_text=value.free_text).ByteSize() > MOST_EVIDENCE_BYTES
+    words = "" if left or not is_text(value.free_text) else value.free_text
+    dropped = [name for name in _NAMED if kept[name] != getattr(value, name)]
+    if len(refs) < len(value.attachment_refs):
+        dropped.insert(0, "attachment_refs")
+    if words != value.free_text:
+        dropped.insert(0, "free_text")
+    return Evidence(**kept, dropped=tuple(dropped), attachment_refs=refs, free_text=words)
 
 
 def notice(value: types_pb2.NoticeRef, at: str) -> NoticeRef:

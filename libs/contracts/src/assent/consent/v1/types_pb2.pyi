@@ -211,7 +211,7 @@ class _WaitForEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WaitFor.Value
     WAIT_FOR_COMMITTED: _WaitFor.ValueType  # 1
     """Stored: every check that starts after the answer sees it."""
     WAIT_FOR_CHECKPOINTED: _WaitFor.ValueType  # 2
-    """In a signed checkpoint. UNIMPLEMENTED until the log is built."""
+    """In a signed checkpoint."""
     WAIT_FOR_PROPAGATED: _WaitFor.ValueType  # 3
     """Known to every holder of a lease. UNIMPLEMENTED."""
     WAIT_FOR_WITNESSED: _WaitFor.ValueType  # 4
@@ -225,7 +225,7 @@ WAIT_FOR_UNSPECIFIED: WaitFor.ValueType  # 0
 WAIT_FOR_COMMITTED: WaitFor.ValueType  # 1
 """Stored: every check that starts after the answer sees it."""
 WAIT_FOR_CHECKPOINTED: WaitFor.ValueType  # 2
-"""In a signed checkpoint. UNIMPLEMENTED until the log is built."""
+"""In a signed checkpoint."""
 WAIT_FOR_PROPAGATED: WaitFor.ValueType  # 3
 """Known to every holder of a lease. UNIMPLEMENTED."""
 WAIT_FOR_WITNESSED: WaitFor.ValueType  # 4
@@ -389,10 +389,10 @@ class Evidence(_message.Message):
     session_ref: _builtins.str
     """The session's reference."""
     free_text: _builtins.str
-    """The person's words."""
+    """The person's words: any text without NUL. Over 8 KiB it is refused; of a denial it is left out."""
     @_builtins.property
     def attachment_refs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """References of attachments."""
+        """References of attachments: at most 16 ids of at most 128 characters."""
 
     def __init__(
         self,
@@ -462,7 +462,7 @@ class Entry(_message.Message):
     reason: _builtins.str
     """Why it has no effect."""
     leaf_hash: _builtins.bytes
-    """SHA-256 of the leaf; empty until the transparency log is built."""
+    """The log's hash of the leaf."""
     def __init__(
         self,
         *,
