@@ -16,6 +16,7 @@ from google.protobuf.message import Message
 from assent.auth.v1 import scope_pb2
 from assent.catalog.v1.value_pb2 import Attribute, Value
 from assent.consent.v1 import audit_service_pb2 as audit
+from assent.consent.v1 import checkpoint_key_service_pb2 as checkpoint_key
 from assent.consent.v1 import consent_service_pb2 as consent
 from assent.consent.v1 import rights_service_pb2 as rights
 from assent.consent.v1 import types_pb2
@@ -28,9 +29,11 @@ from assent.signals.v1 import signals_service_pb2 as signals
 from catalog.digest import bundle_to_json
 from harbour_bank import mara, steps
 from servicekit.ids import new_id
+from tlog import Ed25519Signer, format_vkey
 
 SERVICES = {
     "assent.consent.v1.AuditService": "consent",
+    "assent.consent.v1.CheckpointKeyService": "consent",
     "assent.consent.v1.ConsentService": "consent",
     "assent.consent.v1.RegistryService": "consent",
     "assent.consent.v1.RightsService": "consent",
@@ -200,6 +203,7 @@ class Right:
         return {
             **self._audit(key),
             **self._rights(),
+            **self._keys(),
             **self._objecting(),
             "GrantConsent": consent.GrantConsentRequest(
                 request_id=uuid4().hex,
@@ -255,6 +259,11 @@ class Right:
             "GetErasure": rights.GetErasureRequest(case_id=case),
             "AdvanceErasure": rights.AdvanceErasureRequest(case_id=case),
         }
+
+    def _keys(self) -> dict[str, Message]:
+        """Of another log: the entry of a rotation would stay for ever."""
+        old, new = (format_vkey(Ed25519Signer("other.example/log", bytes([n]) * 32).vkey) for n in (1, 2))
+        return {"RecordRotation": checkpoint_key.RecordRotationRequest(old_vkey=old, new_vkey=new)}
 
     def _audit(self, key: types_pb2.Key) -> dict[str, Message]:
         subject = self._customer.subject_id

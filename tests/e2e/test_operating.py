@@ -14,7 +14,9 @@ from assent.orchestration.v1 import orchestration_service_pb2 as pb
 pytestmark = pytest.mark.e2e
 
 SERVICES = {
-    "consent": {f"assent.consent.v1.{name}Service" for name in ("Audit", "Consent", "Registry", "Rights")},
+    "consent": {
+        f"assent.consent.v1.{name}Service" for name in ("Audit", "CheckpointKey", "Consent", "Registry", "Rights")
+    },
     "content": {"assent.content.v1.ContentService"},
     "eligibility": {"assent.eligibility.v1.EligibilityService"},
     "orchestration": {"assent.orchestration.v1.OrchestrationService"},

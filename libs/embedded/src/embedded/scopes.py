@@ -28,6 +28,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     ),
     "operator": (
         "consent.check",
+        "consent.keys",
         "consent.registry",
         "content.activate",
         "content.kill",

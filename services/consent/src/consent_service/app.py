@@ -11,6 +11,10 @@ from pathlib import Path
 from typing import Final
 
 from assent.consent.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
+from assent.consent.v1.checkpoint_key_service_pb2_grpc import (
+    CheckpointKeyServiceStub,
+    add_CheckpointKeyServiceServicer_to_server,
+)
 from assent.consent.v1.consent_service_pb2_grpc import (
     ConsentServiceStub,
     RegistryServiceStub,
@@ -40,6 +44,7 @@ from consent_service.registries import Registries
 from consent_service.reliance import folding
 from consent_service.reliance.store import PostgresReliance
 from consent_service.rights import app as rights
+from consent_service.rotation_rpc import CheckpointKeyServicer, RotationPorts
 from consent_service.rpc import ConsentServicer, Ports, RegistryServicer
 from consent_service.settings import Settings
 from consent_service.signing.client import SignerClient
@@ -66,6 +71,7 @@ CONSENT_WRITES: Final = (
     "SetSubjectLink",
 )
 REGISTRY_WRITES: Final = ("PublishRegistry",)
+KEY_WRITES: Final = ("RecordRotation",)
 """The methods that only the writer serves over NATS."""
 ELECTION_S: Final = 10.0
 """How long a replica that starts waits to know who writes before it is ready all the same: reads go on without a writer."""
@@ -104,6 +110,13 @@ def auditing(pool: postgres.Pool, ports: Ports, keys: SubjectKeys | None) -> Aud
     tree = PostgresTree(pool)
     audit = Audit(ports.ledger, PostgresEntries(pool), Proofs(tree), ports.registries, ports.clock, keys)
     return AuditPorts(audit, tree, PostgresReliance(pool))
+
+
+def rotations(ports: RotationPorts, gate: Gate) -> Servicer:
+    """What operators say of the checkpoint key."""
+    return Servicer(
+        add_CheckpointKeyServiceServicer_to_server, CheckpointKeyServicer(ports), dict.fromkeys(KEY_WRITES, gate)
+    )
 
 
 def statement_key(path: Path, ledger: str) -> StatementKey:
@@ -156,6 +169,12 @@ async def build(settings: Settings) -> AsyncIterator[App]:
         served = [
             *servicers(ports, writing.gate),
             Servicer(add_AuditServiceServicer_to_server, AuditServicer(audit)),
+            rotations(
+                RotationPorts(
+                    writing.writer, audit.proofs, key, Forwarding(writing.gate, CheckpointKeyServiceStub(channel))
+                ),
+                writing.gate,
+            ),
         ]
         checks: dict[str, Check] = {"database": partial(postgres.check, pool), **writing.checks}
         if ends is not None:

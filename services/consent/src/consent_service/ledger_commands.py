@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
@@ -50,7 +50,14 @@ ledger.add_command(signing_commands.rotate_key)
 )
 @click.option("--bundle", type=file, metavar="FILE", help="Verify one leaf by its tlog-proof; with --leaf.")
 @click.option("--leaf", type=file, metavar="FILE", help="The leaf's 162 bytes; with --bundle.")
-@click.option("--vkey", required=True, metavar="VKEY", help="The log's key, as a C2SP verifier key.")
+@click.option(
+    "--vkey",
+    "vkeys",
+    required=True,
+    multiple=True,
+    metavar="VKEY",
+    help="The log's key, as a C2SP verifier key; repeat it where the key was rotated.",
+)
 @click.option("--origin", required=True, metavar="NAME", help="The log's name.")
 @click.option("--known", "known", type=file, multiple=True, metavar="NOTE", help="A note kept from before; repeat it.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -61,7 +68,7 @@ def verify(
     proof: Path | None,
     bundle: Path | None,
     leaf: Path | None,
-    vkey: str,
+    vkeys: tuple[str, ...],
     origin: str,
     known: tuple[Path, ...],
     *,
@@ -82,11 +89,12 @@ def verify(
         ways = (proof or export, dsn, bundle)
         if (bundle is None) is not (leaf is None) or sum(way is not None for way in ways) != 1:
             raise Refused("BAD_INPUT", "give --export, --database, --state, or --bundle with --leaf")  # noqa: TRY301
-        trust = Trust(_key(vkey), origin, tuple(_read(path) for path in known))
+        first, *others = [_key(vkey) for vkey in dict.fromkeys(vkeys)]
+        trust = Trust(first, origin, tuple(_read(path) for path in known), tuple(others))
         shown = decode(_read(proof)) if proof is not None else None
         if shown is not None:
             verify_state(shown, trust)
-            trust = Trust(trust.vkey, origin, (*trust.known, shown.note))
+            trust = replace(trust, known=(*trust.known, shown.note))
             if export is None:
                 return _tell_state(shown, as_json=as_json)
         with _shown() as progress:

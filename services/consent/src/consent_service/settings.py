@@ -12,7 +12,7 @@ from servicekit.provision import KEYS
 from servicekit.settings import AuthSettings, DatabaseSettings, Group, Schema, ServiceSettings
 
 CALLERS: Final[Mapping[str, tuple[str, ...]]] = {
-    "consent": ("consent.choose", "consent.link", "consent.registry", "consent.rights.advance"),
+    "consent": ("consent.choose", "consent.keys", "consent.link", "consent.registry", "consent.rights.advance"),
     "content": ("consent.registry", "consent.check"),
     "orchestration": ("consent.check",),
     "profile": ("consent.link",),

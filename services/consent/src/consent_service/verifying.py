@@ -45,16 +45,22 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """What the auditor brings: the log's key and name, and notes kept from before."""
+    """What the auditor brings: the log's key and name, notes kept from before, and the log's other keys where its key was rotated."""
 
     vkey: str
     origin: str
     known: tuple[bytes, ...] = ()
+    others: tuple[str, ...] = ()
+
+    @property
+    def verifiers(self) -> list[Verifier]:
+        """Of every key; a checkpoint is signed by one of them, and by none of them wrongly."""
+        return [Verifier(vkey) for vkey in (self.vkey, *self.others)]
 
     def verify(self, note: bytes) -> Checkpoint:
-        """The checkpoint of a note; Refused unless this key signed it for this log."""
+        """The checkpoint of a note; Refused unless a key of the log signed it for this log."""
         try:
-            return verify_checkpoint(note, [Verifier(self.vkey)], self.origin)
+            return verify_checkpoint(note, self.verifiers, self.origin)
         except ProofError as error:
             raise Refused(error.code, error.text) from None
 
@@ -266,7 +272,7 @@ def verify_bundle(bundle: str, leaf: bytes, trust: Trust) -> Report:
     known = trust.known_checkpoints()
     try:
         parsed_leaf = parse(leaf)
-        checkpoint = verify_proof(bundle, leaf_hash(leaf), [Verifier(trust.vkey)], trust.origin)
+        checkpoint = verify_proof(bundle, leaf_hash(leaf), trust.verifiers, trust.origin)
     except Invalid as error:
         raise Refused("LEAF", error.text) from None
     except ProofError as error:

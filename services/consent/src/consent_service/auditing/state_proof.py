@@ -38,7 +38,7 @@ from consent_service.registries import parse as parse_registry
 from consent_service.verifying import Trust
 from servicekit.basis import canonical
 from servicekit.errors import Invalid
-from tlog import Checkpoint, ProofError, Verifier, leaf_hash, parse_proof, verify_proof
+from tlog import Checkpoint, ProofError, leaf_hash, parse_proof, verify_proof
 
 VERSION: Final = 1
 SEALS: Final = (Kind.SEALED, Kind.UNSEALED)
@@ -207,7 +207,7 @@ def _require_included(proven: Proven, checkpoint: Checkpoint, trust: Trust) -> N
     try:
         if parse_proof(proven.proof).index != opening.position:
             raise Refused("INDEX", f"the proof of entry {opening.position} is of another one")
-        found = verify_proof(proven.proof, leaf_hash(opening.leaf), [Verifier(trust.vkey)], trust.origin)
+        found = verify_proof(proven.proof, leaf_hash(opening.leaf), trust.verifiers, trust.origin)
     except ProofError as error:
         raise Refused(error.code, error.text) from None
     if found != checkpoint:
