@@ -30,6 +30,7 @@ from consent_service.rights import certificate
 from consent_service.signing import app as signing
 from servicekit import provision
 from servicekit.basis import canonical
+from servicekit.collecting import collecting
 from servicekit.errors import FailedPrecondition, Forbidden, Invalid, NotFound
 from servicekit.status import translated
 from testkit.apps import serving
@@ -108,6 +109,13 @@ async def officers(replicas, keys):
 def canary():
     """What only sealed bodies, and a request's id, may hold."""
     return unique("canary")
+
+
+@pytest.fixture
+def collected():
+    """What traces and metrics say, from before the first request on: a test names it first."""
+    with collecting() as found:
+        yield found
 
 
 @pytest.fixture
@@ -225,6 +233,33 @@ async def test_no_canary_in_databases_streams_or_logs(officers, granted, canary,
         for sequence in range(max(state.first_seq, 1), state.last_seq + 1):
             with suppress(NatsNotFound):
                 assert canary.encode() not in (await reader.get_msg(stream, sequence)).data
+
+
+def telemetry_of(collected) -> str:
+    """Everything that a collector would be sent: names, attributes, events, states and links of spans, and labels of metrics."""
+    spans = [span.to_json(indent=None) for span in collected.spans()]
+    points = [json.dumps([point.metric, dict(point.attributes)]) for point in collected.points()]
+    return "\n".join([*spans, *points])
+
+
+async def test_no_canary_and_no_subject_in_traces_or_metric_labels(collected, officers, granted, canary, reason):
+    clerk = officers[0]
+    await clerk.copy(granted)
+    await reason(granted)
+
+    await erased(officers, granted)
+    refusals = [clerk.request(granted), clerk.copy(granted), clerk.get(canary)]
+    told = await asyncio.gather(*refusals, return_exceptions=True)
+    assert await reason(granted) == "SUBJECT_ERASED"
+
+    assert {error.code for error in told} == {"SUBJECT_ERASED", "UNKNOWN_CASE"}
+    names = {span.name.rpartition("/")[2] for span in collected.spans()}
+    assert {"RecordChoice", "ExportSubject", "RequestErasure", "DecideErasure", "CheckConsent"} <= names
+    assert {"rpc.server.call.duration"} <= {point.metric for point in collected.points()}
+    assert collected.undeclared() == []
+    said = telemetry_of(collected)
+    for secret in (canary, granted, canary.encode().hex(), granted.replace("-", "")):
+        assert secret not in said
 
 
 async def test_keys_that_come_back_from_a_backup_are_destroyed_before_anybody_uses_them(world, keys):
