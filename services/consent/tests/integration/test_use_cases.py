@@ -594,3 +594,32 @@ async def test_the_state_of_an_erased_subject_says_that_it_is_erased_as_of_any_t
         assert {("offers", "mobile"), ("offers", "web"), ("service", "web")} <= asked
         assert {found.reason.value for _, found in looked.verdicts} == {"SUBJECT_ERASED"}
         assert (looked.statements, looked.members) == ((), {subject})
+
+
+async def test_a_request_that_appended_nothing_is_judged_anew_and_one_that_did_is_not(bench):
+    survivor, absorbed, request = a_subject(), a_subject(), a_request()
+    nothing = await bench.link(survivor, absorbed, linked=False, request=request)
+    await bench.link(survivor, absorbed)
+
+    undone = await bench.link(survivor, absorbed, linked=False, request=request)
+    await bench.link(survivor, absorbed)
+    again = await bench.link(survivor, absorbed, linked=False, request=request)
+
+    assert (nothing.entries, nothing.replayed) == ((), False)
+    assert [entry.kind for entry in undone.entries] == ["UNLINKED", "UNLINKED"]
+    assert (again.replayed, again.position) == (True, undone.position)
+    assert (await bench.ledger.read(absorbed)).members == {survivor, absorbed}
+
+
+async def test_a_lifting_that_comes_again_late_undoes_no_signal_made_since(bench):
+    await bench.publish(**SIGNALS)
+    subject, request = a_subject(), a_request()
+    before_us = bench.clock.now_us()
+    bench.clock.advance(1_000_000)
+    assert (await bench.signal(subject, on=False, request=request, event_us=before_us)).entries == ()
+    await bench.signal(subject)
+
+    again = await bench.signal(subject, on=False, request=request, event_us=before_us)
+
+    assert {entry.reason for entry in again.entries} == {"LATE_LIFT"}
+    assert await bench.reason(subject, "sharing", "mobile", "transaction") == "OPTED_OUT"
