@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn, Protocol
@@ -81,26 +81,34 @@ def narrows(kind: Kind) -> bool:
     return kind in DENIALS or kind in (Kind.LINKED, Kind.SEALED)
 
 
+def changes(entry: Announced) -> bool:
+    """Whether anybody's verdict may differ after the entry, and it is known whose."""
+    return entry.subject is not None and entry.effective
+
+
+def said(entry: Announced, ledger: str, previous: int | None) -> dict[str, Any]:
+    """What is said of an entry, by the name of its field."""
+    change = LedgerChange(
+        ledger=ledger, epoch=entry.epoch, index=entry.index, previous_index=previous, subject_id=entry.subject or ""
+    )
+    if entry.kind is Kind.ERASURE:
+        return {"subject_erased": SubjectErased(change=change)}
+    if narrows(entry.kind):
+        return {"consent_narrowed": ConsentNarrowed(change=change)}
+    return {"consent_widened": ConsentWidened(change=change)}
+
+
 def announcement(entry: Announced, ledger: str, previous: int | None) -> Envelope:
     """The message for an entry; its id is the ledger's and the index, so a repeat is dropped."""
     assert entry.subject is not None
-    change = LedgerChange(
-        ledger=ledger, epoch=entry.epoch, index=entry.index, previous_index=previous, subject_id=entry.subject
-    )
-    envelope = Envelope(
+    return Envelope(
         event_id=f"{ledger}:{entry.index}",
         key=entry.subject,
         occurred_at_ms=entry.event_us // 1000,
         recorded_at_ms=entry.recorded_us // 1000,
         producer="consent",
+        **said(entry, ledger, previous),
     )
-    if entry.kind is Kind.ERASURE:
-        envelope.subject_erased.CopyFrom(SubjectErased(change=change))
-    elif narrows(entry.kind):
-        envelope.consent_narrowed.CopyFrom(ConsentNarrowed(change=change))
-    else:
-        envelope.consent_widened.CopyFrom(ConsentWidened(change=change))
-    return envelope
 
 
 def messages(
@@ -109,7 +117,7 @@ def messages(
     """By partition the entries after which anybody's verdict may differ: index, subject, envelope. `heads` is what was published before."""
     lanes: dict[int, list[tuple[int, str, Envelope]]] = defaultdict(list)
     for entry in entries:
-        if entry.subject is None or not entry.effective:
+        if entry.subject is None or not changes(entry):
             continue
         partition = partition_of(entry.subject)
         lane = lanes[partition]
@@ -121,15 +129,24 @@ def messages(
 class Relay:
     """Publishes what was appended: in order on each partition, different partitions at the same time.
 
-    It is at work where the writer is: while `gate` is open, woken by `appended`.
+    It is at work where the writer is: while `gate` is open, woken by `appended`; `tell` wakes whoever else waits for entries here.
     """
 
-    def __init__(self, outbox: Outbox, bus: Publisher, ledger: str, gate: Gate, appended: asyncio.Event) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        bus: Publisher,
+        ledger: str,
+        gate: Gate,
+        appended: asyncio.Event,
+        tell: Callable[[], None] = lambda: None,
+    ) -> None:
         self._outbox = outbox
         self._bus = bus
         self._ledger = ledger
         self._gate = gate
         self._appended = appended
+        self._tell = tell
 
     async def run(self) -> NoReturn:
         """For ever; waits while the database or the bus is away."""
@@ -152,6 +169,7 @@ class Relay:
         cursor, heads = await reading.cursor(), await reading.heads()
         while self._gate.is_open:
             self._appended.clear()
+            self._tell()
             while entries := await reading.after(cursor, BATCH):
                 cursor = await self.publish(reading, entries, cursor, heads)
             await self._woken()

@@ -48,8 +48,9 @@ from consent_service.rotation_rpc import CheckpointKeyServicer, RotationPorts
 from consent_service.rpc import ConsentServicer, Ports, RegistryServicer
 from consent_service.settings import Settings
 from consent_service.signing.client import SignerClient
-from consent_service.storage import PostgresLog, PostgresOutbox
+from consent_service.storage import PostgresFeed, PostgresLog, PostgresOutbox
 from consent_service.store import PostgresLedger
+from consent_service.watching import Feed, Watches
 from consent_service.writer import LedgerWriter, With, no_writer
 from servicekit import nats, postgres
 from servicekit.app import App, Check, Servicer, Task
@@ -147,8 +148,8 @@ async def build(settings: Settings) -> AsyncIterator[App]:
         keys = ends.keys if ends is not None else keys
         ledger = PostgresLedger(pool, ledger_id(settings.ledger), keys)
         await ledger.require_own()
-        registries = Registries()
-        writing = await _writing(settings, opened, bus, SignerClient(bus, identity), keys, registries)
+        registries, watches = Registries(), Watches()
+        writing = await _writing(settings, opened, bus, SignerClient(bus, identity), keys, registries, watches)
         channel = bus.channel(SERVICE, identity=identity)
         key = statement_key(settings.statement_key, settings.ledger)
         ports = Ports(
@@ -159,6 +160,7 @@ async def build(settings: Settings) -> AsyncIterator[App]:
             key=key,
             consent=Forwarding(writing.gate, ConsentServiceStub(channel)),
             registry=Forwarding(writing.gate, RegistryServiceStub(channel)),
+            feed=Feed(ledger_id(settings.ledger), ledger, PostgresFeed(pool), watches),
         )
         audit = auditing(pool, ports, keys)
         ports = replace(ports, audit=audit.audit)
@@ -190,6 +192,7 @@ async def build(settings: Settings) -> AsyncIterator[App]:
             subscriptions=[folding.subscription(kept)],
             tasks={**tasks, **writing.tasks},
             checks=checks,
+            on_drain=[watches.drain],
             bus=bus,
         )
 
@@ -212,6 +215,7 @@ async def _writing(
     confirmations: Confirmations,
     keys: SubjectKeys | None,
     registries: Registries,
+    watches: Watches,
 ) -> Writing:
     """A candidate for the writer, with its relay, where database and keys are configured for one."""
     database, ledger = settings.writer.database, ledger_id(settings.ledger)
@@ -228,7 +232,7 @@ async def _writing(
         name=settings.instance,
     )
     writer = LedgerWriter(given)
-    relay = Relay(PostgresOutbox(pool), bus, ledger, writer.gate, writer.appended)
+    relay = Relay(PostgresOutbox(pool), bus, ledger, writer.gate, writer.appended, watches.wake)
     return Writing(
         writer,
         writer.gate,

@@ -148,6 +148,14 @@ class ListEvents:
 
 
 @dataclass(frozen=True, slots=True)
+class Watch:
+    """What changes after a place, or from the beginning; on some partitions, or on all."""
+
+    after: Position | None = None
+    partitions: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class FindRegistry:
     """The latest registry, one by digest, or the one in force at a place; and perhaps a notice's bytes."""
 

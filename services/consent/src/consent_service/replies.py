@@ -7,6 +7,7 @@ from typing import Final
 from assent.catalog.v1.value_pb2 import DataCategory
 from assent.consent.v1 import consent_service_pb2 as pb
 from assent.consent.v1 import types_pb2
+from consent_service.announcements import said
 from consent_service.domain.acceptance import Actor, Evidence
 from consent_service.domain.bodies import PUBLIC_NOTES
 from consent_service.domain.choices import Key, NoticeRef, Scope, Statement
@@ -16,6 +17,7 @@ from consent_service.domain.verdicts import Verdict
 from consent_service.domain.words import Basis, State
 from consent_service.ports import Result
 from consent_service.receipts import Receipt
+from consent_service.watching import Told
 
 _KINDS: Final = {name.removeprefix("CHOICE_KIND_"): number for name, number in types_pb2.ChoiceKind.items()}
 _CATEGORIES: Final = {
@@ -123,6 +125,13 @@ def event(value: Entry, ledger: str, *, with_evidence: bool) -> pb.ConsentEvent:
     )
     made.note.update({name: text for name, text in value.note.items() if with_evidence or name in PUBLIC_NOTES})
     return made
+
+
+def watched(value: Told | Position, ledger: str) -> pb.WatchConsentsResponse:
+    """A message of a stream."""
+    if isinstance(value, Position):
+        return pb.WatchConsentsResponse(head=position(value))
+    return pb.WatchConsentsResponse(**said(value.entry, ledger, value.previous))
 
 
 def _actor(value: Actor, *, whole: bool) -> types_pb2.Actor:

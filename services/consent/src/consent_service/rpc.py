@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from consent_service.forwarding import Forwarding, written
 from consent_service.ports import Ledger, Result, Writer
 from consent_service.reading import StatementKey
 from consent_service.registries import Registries
+from consent_service.watching import Feed, watch_consents
 from servicekit.auth.caller import caller
 from servicekit.clock import Clock
 from servicekit.errors import Unavailable
@@ -37,6 +39,7 @@ class Ports:
     consent: Forwarding | None = None
     registry: Forwarding | None = None
     audit: Audit | None = None
+    feed: Feed | None = None
 
 
 async def _write(
@@ -153,6 +156,18 @@ class ConsentServicer(stubs.ConsentServiceServicer):
             resolved_subject=listed.resolved,
             members=sorted(listed.members),
         )
+
+    async def WatchConsents(
+        self, request: pb.WatchConsentsRequest, context: Any
+    ) -> AsyncIterator[pb.WatchConsentsResponse]:
+        """Follow the ledger."""
+        del context
+        query, feed = requests.watch(request), self._ports.feed
+        if feed is None:
+            raise Unavailable("Nothing can be watched here.", reason="NO_FEED")
+        async with aclosing(watch_consents(query, feed)) as messages:
+            async for message in messages:
+                yield replies.watched(message, feed.ledger_id)
 
     async def _prove(self, events: Sequence[pb.ConsentEvent]) -> None:
         """Add what proves each entry."""

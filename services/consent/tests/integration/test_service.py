@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import uuid
+from contextlib import AsyncExitStack
 
 import asyncpg
 import grpc
@@ -104,6 +105,11 @@ async def sibling(running, bus, keys):
 async def registry(sibling):
     """The example registry, published by content."""
     _, stub = await sibling("content")
+    return await publish(stub)
+
+
+async def publish(stub):
+    """The example registry."""
     notices = [
         pb.Notice(id="choices", version=1, locale=locale, bytes=words)
         for locale, words in (("en", WORDS), ("de", WORDS_DE))
@@ -190,6 +196,60 @@ async def test_changes_are_announced_with_the_previous_index_of_their_partition(
     assert widened.consent_widened.change.subject_id == subject
     assert narrowed.consent_narrowed.change.index == taken.result.position.index
     assert narrowed.consent_narrowed.change.previous_index == granted.result.position.index
+
+
+async def test_changes_are_watched_over_grpc_until_the_replica_drains(world, signer, tokens, bus, keys):
+    metadata = (("authorization", f"Bearer {tokens('consent.choose', 'consent.audit')}"),)
+    async with AsyncExitStack() as opened:
+        async with serving(build, world.settings()) as address:
+            channel = (await bus("content")).channel("consent", identity=keys.identity("content"))
+            await publish(stubs.RegistryServiceStub(channel))
+            stub = stubs.ConsentServiceStub(await opened.enter_async_context(grpc.aio.insecure_channel(address)))
+            request = a_choice()
+            recorded = (await stub.RecordChoice(request, metadata=metadata)).result.position
+            stream = stub.WatchConsents(pb.WatchConsentsRequest(), metadata=metadata, timeout=30)
+
+            messages = aiter(stream)
+            first, head = await anext(messages), await anext(messages)
+            taken = await stub.WithdrawConsent(
+                pb.WithdrawConsentRequest(request_id=a_request_id(), subject_id=request.subject_id, all=True),
+                metadata=metadata,
+            )
+            live = [await anext(messages)]
+            while live[-1].HasField("head"):
+                live.append(await anext(messages))
+
+        left = [message.WhichOneof("message") async for message in messages]
+
+    change = first.consent_widened.change
+    assert (change.ledger, change.index, change.subject_id) == (recorded.ledger, recorded.index, request.subject_id)
+    assert head.head == recorded
+    narrowed = live[-1].consent_narrowed.change
+    assert (narrowed.index, narrowed.previous_index) == (taken.result.position.index, recorded.index)
+    assert set(left) <= {"head"}
+    assert await stream.code() is grpc.StatusCode.OK
+
+
+@pytest.mark.parametrize(
+    ("scope", "changed", "code"),
+    [
+        ("consent.choose", {}, grpc.StatusCode.PERMISSION_DENIED),
+        ("consent.audit", {"partitions": [64]}, grpc.StatusCode.INVALID_ARGUMENT),
+        ("consent.audit", {"after": types_pb2.Position(ledger="no")}, grpc.StatusCode.INVALID_ARGUMENT),
+        ("consent.audit", {"after": types_pb2.Position(ledger="ab" * 16)}, grpc.StatusCode.FAILED_PRECONDITION),
+        ("consent.audit", {"after": types_pb2.Position(ledger="ab" * 16, epoch=(1 << 64) - 1)}, "FAILED_PRECONDITION"),
+    ],
+)
+async def test_who_may_not_watch_or_asks_for_no_place_is_refused(running, registry, tokens, scope, changed, code):
+    metadata = (("authorization", f"Bearer {tokens(scope)}"),)
+    async with grpc.aio.insecure_channel(running) as channel:
+        stream = stubs.ConsentServiceStub(channel).WatchConsents(
+            pb.WatchConsentsRequest(**changed), metadata=metadata, timeout=10
+        )
+        with pytest.raises(grpc.RpcError):
+            await anext(aiter(stream))
+
+        assert (await stream.code()).name == getattr(code, "name", code)
 
 
 async def test_profile_links_and_nobody_else(sibling, registry):

@@ -1,6 +1,6 @@
 """Requests as commands."""
 
-from consent_service.requests.reads import check, evaluate, find_registry, list_events, look
+from consent_service.requests.reads import check, evaluate, find_registry, list_events, look, watch
 from consent_service.requests.writes import grant, objection, publish, record_choice, set_link, signal, withdraw
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "record_choice",
     "set_link",
     "signal",
+    "watch",
     "withdraw",
 ]

@@ -6,11 +6,12 @@ import re
 from typing import Final
 
 from assent.consent.v1 import consent_service_pb2 as pb
-from consent_service.commands import Check, Evaluate, FindRegistry, ListEvents, Look, Moment
+from consent_service.commands import Check, Evaluate, FindRegistry, ListEvents, Look, Moment, Watch
 from consent_service.domain.basis import DEFAULT_TTL_US, LONGEST_TTL_US
 from consent_service.domain.choices import NoticeRef
 from consent_service.requests import parts
 from consent_service.requests.fields import bad, bounded, named, names, optional, purpose, time
+from servicekit.partitions import PARTITIONS
 
 MOST_KEYS: Final = 256
 PAGE: Final = 100
@@ -91,6 +92,15 @@ def list_events(request: pb.ListConsentEventsRequest) -> ListEvents:
         after=int(request.page_token) if request.page_token else -1,
         amount=request.page_size or PAGE,
     )
+
+
+def watch(request: pb.WatchConsentsRequest) -> Watch:
+    """A stream to open."""
+    for number, partition in enumerate(bounded(request.partitions, "partitions", most=PARTITIONS)):
+        if partition >= PARTITIONS:
+            bad(f"partitions[{number}]", f"Partitions are 0 to {PARTITIONS - 1}.")
+    placed = request.HasField("after")
+    return Watch(parts.position(request.after, "after") if placed else None, frozenset(request.partitions))
 
 
 def find_registry(request: pb.GetRegistryRequest) -> FindRegistry:

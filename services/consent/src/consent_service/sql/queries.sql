@@ -187,6 +187,13 @@ FROM event AS e LEFT JOIN subject_state AS s ON e.class = 4 AND s.status = 'ERAS
 WHERE e.idx > :after
 ORDER BY e.idx LIMIT :amount;
 
+-- name: relayed_before(before, amount)
+-- The entries before an index, the latest first.
+SELECT e.idx, e.kind, e.epoch, e.effective, e.event_us, e.recorded_us, coalesce(e.subject_id, s.subject_id) AS subject_id
+FROM event AS e LEFT JOIN subject_state AS s ON e.class = 4 AND s.status = 'ERASED' AND s.last_idx = e.idx
+WHERE e.idx < :before
+ORDER BY e.idx DESC LIMIT :amount;
+
 -- name: relay_up_to(idx, partitions, indices)!
 -- Remember what was published.
 WITH heads AS (

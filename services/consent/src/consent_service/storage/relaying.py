@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from consent_service.announcements import Announced, Outbox, Reading
 from consent_service.domain.words import Kind
 from consent_service.storage.rows import Row, primary, sql
+from consent_service.watching import Rows
 from servicekit import postgres
 from servicekit.postgres import translated
 
@@ -23,6 +24,23 @@ class PostgresOutbox:
         """With a lock: None while another relay is at work."""
         async with primary(), postgres.session(self._pool) as connection:
             yield PostgresReading(connection) if await sql.try_to_relay(connection) else None
+
+
+class PostgresFeed:
+    """The rows as whoever watches reads them, a connection for each reading."""
+
+    def __init__(self, pool: postgres.Pool) -> None:
+        self._pool = pool
+
+    async def after(self, index: int, amount: int) -> Sequence[Announced]:
+        """In order of their indices."""
+        async with primary(), postgres.connection(self._pool) as connection:
+            return [_announced(row) for row in await sql.to_relay(connection, after=index, amount=amount)]
+
+    async def before(self, index: int, amount: int) -> Sequence[Announced]:
+        """The latest first."""
+        async with primary(), postgres.connection(self._pool) as connection:
+            return [_announced(row) for row in await sql.relayed_before(connection, before=index, amount=amount)]
 
 
 class PostgresReading:
@@ -68,4 +86,4 @@ def _announced(row: Row) -> Announced:
     )
 
 
-_: tuple[type[Outbox], type[Reading]] = (PostgresOutbox, PostgresReading)
+_: tuple[type[Outbox], type[Reading], type[Rows]] = (PostgresOutbox, PostgresReading, PostgresFeed)

@@ -5,6 +5,7 @@ isort:skip_file
 
 from assent.consent.v1 import basis_pb2 as _basis_pb2
 from assent.consent.v1 import types_pb2 as _types_pb2
+from assent.events.v1 import consent_pb2 as _consent_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -1211,6 +1212,80 @@ class ListConsentEventsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListConsentEventsResponse: _TypeAlias = ListConsentEventsResponse  # noqa: Y015
+
+@_typing.final
+class WatchConsentsRequest(_message.Message):
+    """What to watch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AFTER_FIELD_NUMBER: _builtins.int
+    PARTITIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def after(self) -> _types_pb2.Position:
+        """The last place that is known, of a message or a head: what comes after it is sent. Absent: everything."""
+
+    @_builtins.property
+    def partitions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Only these partitions, and erasures of which it is no longer known whom they were about; none: all."""
+
+    def __init__(
+        self,
+        *,
+        after: _types_pb2.Position | None = ...,
+        partitions: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "partitions", b"partitions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchConsentsRequest: _TypeAlias = WatchConsentsRequest  # noqa: Y015
+
+@_typing.final
+class WatchConsentsResponse(_message.Message):
+    """An entry, or how far the stream is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONSENT_WIDENED_FIELD_NUMBER: _builtins.int
+    CONSENT_NARROWED_FIELD_NUMBER: _builtins.int
+    SUBJECT_ERASED_FIELD_NUMBER: _builtins.int
+    HEAD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def consent_widened(self) -> _consent_pb2.ConsentWidened:
+        """Something was allowed that was not before."""
+
+    @_builtins.property
+    def consent_narrowed(self) -> _consent_pb2.ConsentNarrowed:
+        """Something is no longer allowed."""
+
+    @_builtins.property
+    def subject_erased(self) -> _consent_pb2.SubjectErased:
+        """A subject is erased. Without subject and previous index once the case is done: ask for whomever you hold."""
+
+    @_builtins.property
+    def head(self) -> _types_pb2.Position:
+        """All messages up to here were sent."""
+
+    def __init__(
+        self,
+        *,
+        consent_widened: _consent_pb2.ConsentWidened | None = ...,
+        consent_narrowed: _consent_pb2.ConsentNarrowed | None = ...,
+        subject_erased: _consent_pb2.SubjectErased | None = ...,
+        head: _types_pb2.Position | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["consent_narrowed", b"consent_narrowed", "consent_widened", b"consent_widened", "head", b"head", "message", b"message", "subject_erased", b"subject_erased"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consent_narrowed", b"consent_narrowed", "consent_widened", b"consent_widened", "head", b"head", "message", b"message", "subject_erased", b"subject_erased"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["consent_widened", "consent_narrowed", "subject_erased", "head"]  # noqa: Y015
+    _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
+
+Global___WatchConsentsResponse: _TypeAlias = WatchConsentsResponse  # noqa: Y015
 
 @_typing.final
 class Notice(_message.Message):

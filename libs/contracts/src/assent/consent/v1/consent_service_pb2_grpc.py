@@ -85,6 +85,11 @@ class ConsentServiceStub:
                 request_serializer=assent_dot_consent_dot_v1_dot_consent__service__pb2.ListConsentEventsRequest.SerializeToString,
                 response_deserializer=assent_dot_consent_dot_v1_dot_consent__service__pb2.ListConsentEventsResponse.FromString,
                 _registered_method=True)
+        self.WatchConsents = channel.unary_stream(
+                '/assent.consent.v1.ConsentService/WatchConsents',
+                request_serializer=assent_dot_consent_dot_v1_dot_consent__service__pb2.WatchConsentsRequest.SerializeToString,
+                response_deserializer=assent_dot_consent_dot_v1_dot_consent__service__pb2.WatchConsentsResponse.FromString,
+                _registered_method=True)
 
 
 class ConsentServiceServicer:
@@ -179,6 +184,16 @@ class ConsentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchConsents(self, request, context):
+        """Which entries changed something, never what: what the stream CONSENT announces, from the event rows, in index order after any place, then
+        live, with a head at least every 200 ms. Over gRPC only. Reads only. It ends when the replica drains: go on elsewhere, after the last place.
+        Entries of a subject that was erased since are gone; its SubjectErased is there, after the case is done without saying whom.
+        Errors: INVALID_ARGUMENT, FAILED_PRECONDITION TOKEN_FOREIGN TOKEN_FUTURE TOKEN_LOST, UNAVAILABLE CONSENT_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ConsentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -231,6 +246,11 @@ def add_ConsentServiceServicer_to_server(servicer, server):
                     servicer.ListConsentEvents,
                     request_deserializer=assent_dot_consent_dot_v1_dot_consent__service__pb2.ListConsentEventsRequest.FromString,
                     response_serializer=assent_dot_consent_dot_v1_dot_consent__service__pb2.ListConsentEventsResponse.SerializeToString,
+            ),
+            'WatchConsents': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchConsents,
+                    request_deserializer=assent_dot_consent_dot_v1_dot_consent__service__pb2.WatchConsentsRequest.FromString,
+                    response_serializer=assent_dot_consent_dot_v1_dot_consent__service__pb2.WatchConsentsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -504,6 +524,33 @@ class ConsentService:
             '/assent.consent.v1.ConsentService/ListConsentEvents',
             assent_dot_consent_dot_v1_dot_consent__service__pb2.ListConsentEventsRequest.SerializeToString,
             assent_dot_consent_dot_v1_dot_consent__service__pb2.ListConsentEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchConsents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/assent.consent.v1.ConsentService/WatchConsents',
+            assent_dot_consent_dot_v1_dot_consent__service__pb2.WatchConsentsRequest.SerializeToString,
+            assent_dot_consent_dot_v1_dot_consent__service__pb2.WatchConsentsResponse.FromString,
             options,
             channel_credentials,
             insecure,

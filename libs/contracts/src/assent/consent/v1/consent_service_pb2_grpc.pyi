@@ -81,6 +81,12 @@ class ConsentServiceStub:
     Errors: INVALID_ARGUMENT, PERMISSION_DENIED (evidence needs consent.evidence), with proofs FAILED_PRECONDITION NOT_YET_CHECKPOINTED
     (retry in 1 s).
     """
+    WatchConsents: _grpc.UnaryStreamMultiCallable[_consent_service_pb2.WatchConsentsRequest, _consent_service_pb2.WatchConsentsResponse]
+    """Which entries changed something, never what: what the stream CONSENT announces, from the event rows, in index order after any place, then
+    live, with a head at least every 200 ms. Over gRPC only. Reads only. It ends when the replica drains: go on elsewhere, after the last place.
+    Entries of a subject that was erased since are gone; its SubjectErased is there, after the case is done without saying whom.
+    Errors: INVALID_ARGUMENT, FAILED_PRECONDITION TOKEN_FOREIGN TOKEN_FUTURE TOKEN_LOST, UNAVAILABLE CONSENT_UNAVAILABLE.
+    """
 
 @_typing.type_check_only
 class ConsentServiceAsyncStub(ConsentServiceStub):
@@ -134,6 +140,12 @@ class ConsentServiceAsyncStub(ConsentServiceStub):
     """A subject's own entries in order. Entries of subjects it is one with are listed under their ids. Reads only.
     Errors: INVALID_ARGUMENT, PERMISSION_DENIED (evidence needs consent.evidence), with proofs FAILED_PRECONDITION NOT_YET_CHECKPOINTED
     (retry in 1 s).
+    """
+    WatchConsents: _aio.UnaryStreamMultiCallable[_consent_service_pb2.WatchConsentsRequest, _consent_service_pb2.WatchConsentsResponse]  # type: ignore[assignment]
+    """Which entries changed something, never what: what the stream CONSENT announces, from the event rows, in index order after any place, then
+    live, with a head at least every 200 ms. Over gRPC only. Reads only. It ends when the replica drains: go on elsewhere, after the last place.
+    Entries of a subject that was erased since are gone; its SubjectErased is there, after the case is done without saying whom.
+    Errors: INVALID_ARGUMENT, FAILED_PRECONDITION TOKEN_FOREIGN TOKEN_FUTURE TOKEN_LOST, UNAVAILABLE CONSENT_UNAVAILABLE.
     """
 
 class ConsentServiceServicer:
@@ -235,6 +247,17 @@ class ConsentServiceServicer:
         """A subject's own entries in order. Entries of subjects it is one with are listed under their ids. Reads only.
         Errors: INVALID_ARGUMENT, PERMISSION_DENIED (evidence needs consent.evidence), with proofs FAILED_PRECONDITION NOT_YET_CHECKPOINTED
         (retry in 1 s).
+        """
+
+    def WatchConsents(
+        self,
+        request: _consent_service_pb2.WatchConsentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_consent_service_pb2.WatchConsentsResponse], _abc.AsyncIterator[_consent_service_pb2.WatchConsentsResponse]]:
+        """Which entries changed something, never what: what the stream CONSENT announces, from the event rows, in index order after any place, then
+        live, with a head at least every 200 ms. Over gRPC only. Reads only. It ends when the replica drains: go on elsewhere, after the last place.
+        Entries of a subject that was erased since are gone; its SubjectErased is there, after the case is done without saying whom.
+        Errors: INVALID_ARGUMENT, FAILED_PRECONDITION TOKEN_FOREIGN TOKEN_FUTURE TOKEN_LOST, UNAVAILABLE CONSENT_UNAVAILABLE.
         """
 
 def add_ConsentServiceServicer_to_server(servicer: ConsentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
