@@ -20,6 +20,8 @@ from consent_service.registries import Registries
 from servicekit.clock import Clock
 from servicekit.errors import NotFound
 
+MOST_WORDS: Final = 256 * 1024
+"""How much of what people wrote a page of entries holds."""
 FOREVER: Final = (1 << 53) - 1
 """Later than any time of the ledger."""
 
@@ -170,13 +172,25 @@ async def list_consent_events(query: ListEvents, *, ledger: Ledger, whole: bool 
     snapshot = await ledger.read(query.subject)
     size = snapshot.head.size
     found = await ledger.page(query.subject, after=query.after, size=size, amount=query.amount + 1, whole=whole)
+    shown = _fitting(found[: query.amount])
     return Listed(
-        entries=tuple(found[: query.amount]),
-        more=len(found) > query.amount,
+        entries=shown,
+        more=len(found) > len(shown),
         position=snapshot.head.position,
         resolved=snapshot.subject or query.subject,
         members=snapshot.members,
     )
+
+
+def _fitting(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+    """The first of them, as many as fit into one message with all that people wrote; at least one."""
+    room = MOST_WORDS
+    for number, entry in enumerate(entries):
+        said = entry.evidence
+        room -= len(said.free_text.encode()) + sum(map(len, said.attachment_refs)) if said is not None else 0
+        if room < 0:
+            return tuple(entries[: max(number, 1)])
+    return tuple(entries)
 
 
 async def get_registry(query: FindRegistry, *, ledger: Ledger) -> FoundRegistry:

@@ -24,7 +24,8 @@ from consent_fakes import (
     served,
 )
 
-from consent_service.commands import Seal
+from consent_service import history
+from consent_service.commands import ListEvents, Seal
 from consent_service.domain.acceptance import Evidence
 from consent_service.domain.choices import Key, NoticeRef, Scope
 from consent_service.domain.position import Position
@@ -623,3 +624,18 @@ async def test_a_lifting_that_comes_again_late_undoes_no_signal_made_since(bench
 
     assert {entry.reason for entry in again.entries} == {"LATE_LIFT"}
     assert await bench.reason(subject, "sharing", "mobile", "transaction") == "OPTED_OUT"
+
+
+async def test_a_page_with_many_words_is_shorter_and_says_that_there_is_more(bench):
+    subject, words = a_subject(), "x" * 8000
+    for _ in range(40):
+        await bench.choose(subject, grant(), evidence=Evidence("form", free_text=words))
+
+    first = await history.list_consent_events(ListEvents(subject), ledger=bench.ledger, whole=True)
+    rest = await history.list_consent_events(
+        ListEvents(subject, after=first.entries[-1].index), ledger=bench.ledger, whole=True
+    )
+
+    assert (len(first.entries), first.more) == (256 * 1024 // 8000, True)
+    assert (len(rest.entries), rest.more) == (40 - len(first.entries), False)
+    assert len((await history.list_consent_events(ListEvents(subject), ledger=bench.ledger)).entries) == 40

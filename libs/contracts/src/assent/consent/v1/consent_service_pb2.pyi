@@ -1027,7 +1027,7 @@ class ListConsentEventsRequest(_message.Message):
     subject_id: _builtins.str
     """Whose."""
     page_size: _builtins.int
-    """1 to 500; default 100."""
+    """1 to 500; default 100. With evidence a page is shorter where people wrote much."""
     page_token: _builtins.str
     """From the answer before."""
     with_evidence: _builtins.bool
