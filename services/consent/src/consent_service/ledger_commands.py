@@ -14,7 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from consent_service import verifying
 from consent_service.auditing import commands as auditing_commands
-from consent_service.auditing.state_proof import StateProof, complete, decode, verify_state
+from consent_service.auditing.state_proof import StateProof, decode
+from consent_service.auditing.verifying_state import complete, verify_state
 from consent_service.domain.verification import Refused
 from consent_service.rights.commands import erasure
 from consent_service.signing import commands as signing_commands

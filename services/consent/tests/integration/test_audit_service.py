@@ -20,7 +20,8 @@ from assent.consent.v1 import consent_service_pb2 as consent_pb
 from assent.consent.v1 import consent_service_pb2_grpc as stubs
 from assent.consent.v1 import types_pb2
 from consent_service.app import build
-from consent_service.auditing.state_proof import complete, decode, verify_state
+from consent_service.auditing.state_proof import decode
+from consent_service.auditing.verifying_state import complete, verify_state
 from consent_service.domain.export import EntryLine, parse_line
 from consent_service.ledger_commands import ledger
 from consent_service.signing import app as signing

@@ -12,7 +12,8 @@ from consent_fakes import NOW, acts, grant, refuse
 
 from consent_service.auditing.entries_store import Picked
 from consent_service.auditing.proving import Prove, prove_state
-from consent_service.auditing.state_proof import complete, decode, encode, verify_state
+from consent_service.auditing.state_proof import decode, encode
+from consent_service.auditing.verifying_state import complete, verify_state
 from consent_service.domain.choices import Key, Scope
 from consent_service.domain.export import EntryLine, parse_line
 from consent_service.domain.verification import Refused

@@ -10,7 +10,7 @@ from decision_samples import a_field, a_record, recorded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consent_service.auditing.state_proof import _status, deciding, told
+from consent_service.auditing.verifying_state import _status, deciding, told
 from consent_service.auditing.violations import Histories, violations
 from consent_service.domain import verdicts
 from consent_service.domain.choices import Key, Scope

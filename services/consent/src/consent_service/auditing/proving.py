@@ -1,15 +1,15 @@
-"""Proving a subject's state: what `state_proof` checks is gathered here."""
+"""Proving a subject's state: what `verifying_state` checks is gathered here."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from consent_service.auditing import state_proof
 from consent_service.auditing.entries_store import EntryStore
 from consent_service.auditing.openings import Opening, Stored, open_entry
 from consent_service.auditing.proofs import Proofs, SignedRoot
 from consent_service.auditing.state_proof import Chain, Claim, Proven, StateProof
+from consent_service.auditing.verifying_state import deciding, eligible, recomputed
 from consent_service.domain import verdicts
 from consent_service.domain.bodies import Place, read_entry
 from consent_service.domain.choices import Key
@@ -113,7 +113,7 @@ async def prove_state(query: Prove, audit: Audit) -> StateProof:
         chains=tuple(_chains(histories)) if query.full else (),
     )
     own = [_entry(opening) for opening in shown]
-    if not query.full and state_proof.recomputed(proof, own, registry) != verdict:
+    if not query.full and recomputed(proof, own, registry) != verdict:
         raise FailedPrecondition("Public bodies do not show this verdict.", reason="NEEDS_FULL", field="detail")
     return proof
 
@@ -154,7 +154,7 @@ async def _history(subject: str, claim: Claim, ledger: str, audit: Audit) -> His
         raise FailedPrecondition("The subject's entries are erased.", reason="SUBJECT_ERASED", field="subject_id")
     entries = [_entry(opening) for opening in openings]
     state = unknown(subject)
-    for entry in state_proof.eligible(claim, entries):
+    for entry in eligible(claim, entries):
         state = fold(state, entry)
     return History(subject, keys.get(subject), openings, entries, state)
 
@@ -169,7 +169,7 @@ def _shown(histories: Sequence[History], claim: Claim, *, full: bool) -> list[Op
     if full:
         return [opening for history in histories for opening in history.openings]
     answering = histories[-1]
-    wanted = {entry.index for entry in state_proof.deciding(state_proof.eligible(claim, answering.entries), claim.key)}
+    wanted = {entry.index for entry in deciding(eligible(claim, answering.entries), claim.key)}
     return [each._replace(priv=None, salt_priv=None) for each in answering.openings if each.position in wanted]
 
 
