@@ -7,12 +7,13 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from consent_service.batching import Batch, Recalled
+from consent_service.batching import Recalled
 from consent_service.domain.choices import NoticeRef
 from consent_service.domain.commitments import SubjectKey
 from consent_service.domain.entries import Head
 from consent_service.ports import Publications
 from consent_service.results import Stored
+from consent_service.sealing_batch import Batch
 from tlog import CompactRange, TileId
 
 

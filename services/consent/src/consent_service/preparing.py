@@ -6,8 +6,8 @@ import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from consent_service import batching
-from consent_service.batching import Answered, Batch, First, Outcome, Random, Recalled, Tip
+from consent_service import batching, sealing_batch
+from consent_service.batching import Answered, First, Outcome, Recalled, Tip
 from consent_service.commands import Command
 from consent_service.domain.commitments import SubjectKey
 from consent_service.domain.entries import Entry
@@ -19,6 +19,7 @@ from consent_service.planning import Draft
 from consent_service.ports import Result
 from consent_service.registries import Registries
 from consent_service.results import Stored, again
+from consent_service.sealing_batch import Batch, Random
 from servicekit.clock import Clock
 from servicekit.errors import AssentError, Unavailable
 
@@ -72,7 +73,7 @@ class Preparer:
         self.at("recalled")
         outcomes, keys, recalled, now_us = await self._planned(tip, items, recalled)
         before = await self._before(session, tip.head.ledger, outcomes)
-        batch = batching.seal(tip, commands, outcomes, recalled.chains, keys, now_us=now_us, random=self.random)
+        batch = sealing_batch.seal(tip, commands, outcomes, recalled.chains, keys, now_us=now_us, random=self.random)
         self.at("sealed")
         return Prepared(tip, items, outcomes, before, batch)
 
@@ -80,7 +81,7 @@ class Preparer:
         """The batch of one command about nobody, that nobody waits for."""
         now_us = batching.time_of(tip.head, self.clock.now_us())
         outcomes = batching.plan(tip, [command], NOTHING, now_us)
-        batch = batching.seal(tip, [command], outcomes, {}, {}, now_us=now_us, random=self.random)
+        batch = sealing_batch.seal(tip, [command], outcomes, {}, {}, now_us=now_us, random=self.random)
         return Prepared(tip, (), (), {}, batch)
 
     async def _recalled(self, session: Session, items: Sequence[Item], size: int) -> Recalled:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from consent_service import planning
-from consent_service.batching import Random, Tip
+from consent_service.batching import Tip
 from consent_service.commands import Command, Note
 from consent_service.keys import CachedSubjectKeys
 from consent_service.lanes import Item, Lanes
@@ -28,6 +28,7 @@ from consent_service.log import End, Log, Session
 from consent_service.ports import Confirmations, Result, Writer
 from consent_service.preparing import Prepared, Preparer, nobody
 from consent_service.registries import Registries
+from consent_service.sealing_batch import Random
 from servicekit.clock import Clock
 from servicekit.errors import AssentError, FailedPrecondition, Unavailable
 from servicekit.gates import Gate

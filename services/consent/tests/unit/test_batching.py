@@ -10,8 +10,8 @@ from consent_fakes import LEDGER, NOW, WORDS, WORDS_DE, a_document, a_registry, 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consent_service import batching
-from consent_service.batching import Batch, Chain, First, Recalled, Same, Tip
+from consent_service import batching, sealing_batch
+from consent_service.batching import Chain, First, Recalled, Same, Tip
 from consent_service.commands import Note, Publish, RecordChoice, Seal, SetLink, Withdraw
 from consent_service.domain import bodies, commitments
 from consent_service.domain.acceptance import Actor
@@ -22,8 +22,9 @@ from consent_service.domain.entries import Head
 from consent_service.domain.leaf import parse
 from consent_service.domain.words import Kind
 from consent_service.planning import Draft
-from consent_service.ports import NoticeBytes
+from consent_service.ports import NoticeBytes, Opened
 from consent_service.results import Stored, again
+from consent_service.sealing_batch import Batch
 from servicekit.basis import canonical
 from servicekit.errors import AlreadyExists, AssentError
 from tlog import CompactRange, extend_tiles, leaf_hash
@@ -49,7 +50,7 @@ class Ledger:
     def append(self, *commands, now_us=None):
         now_us = batching.time_of(self.tip.head, NOW + len(self.batches) if now_us is None else now_us)
         outcomes = batching.plan(self.tip, commands, self.recalled(), now_us)
-        batch = batching.seal(self.tip, commands, outcomes, self.chains, KEYS, now_us=now_us, random=os.urandom)
+        batch = sealing_batch.seal(self.tip, commands, outcomes, self.chains, KEYS, now_us=now_us, random=os.urandom)
         self.tip = batch.tip
         self.batches.append(batch)
         for state, chain in batch.states:
@@ -175,7 +176,7 @@ def _stored(row, leaf):
     place = Place(row.idx, row.epoch, row.recorded_us)
     entry = replace(bodies.read_entry(place, row.pub.encode()), subject=row.subject_id)
     salt = KEYS[row.subject_id].sub(commitments.SALT_PUB, row.event_id)
-    return Stored(entry, batching.Opened(leaf, row.pub.encode(), salt))
+    return Stored(entry, Opened(leaf, row.pub.encode(), salt))
 
 
 def test_a_request_id_twice_in_a_batch_is_one_set_of_entries():

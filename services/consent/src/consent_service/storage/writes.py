@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar, cast
 import asyncpg
 
 from consent_service import codec
-from consent_service.batching import EVENT_COLUMNS, Batch, Chain, First, Recalled
+from consent_service.batching import Chain, First, Recalled
 from consent_service.domain.choices import NoticeRef
 from consent_service.domain.commitments import SALT_PUB, SubjectKey
 from consent_service.domain.entries import Entry
@@ -18,6 +18,7 @@ from consent_service.domain.registry import NoticeId
 from consent_service.log import End, Log, Session
 from consent_service.ports import NoticeBytes, Opened, Published
 from consent_service.results import Stored
+from consent_service.sealing_batch import EVENT_COLUMNS, Batch
 from consent_service.storage.rows import (
     bare_head,
     entry_of,
