@@ -66,6 +66,7 @@ def main(names: tuple[str, ...], results: Path | None, *, quick: bool, profile: 
       make bench                              everything
       python -m benchmarks --quick decide     a first look
       python -m benchmarks decide --profile   where the time goes
+      python -m benchmarks consent --help     the consent ledger by itself, with names of its own
     """  # noqa: D301  click reads the backspace: keep these lines as they are
     if profile:
         _needs_sampler()
@@ -159,4 +160,8 @@ def _write(plan: Plan, facts: dict[str, Any], found: dict[str, dict[str, Any]], 
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["consent"]:
+        from benchmarks.consent.__main__ import main as consent
+
+        sys.exit(consent(sys.argv[2:], prog_name="python -m benchmarks consent"))
     sys.exit(main())

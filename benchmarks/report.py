@@ -77,6 +77,7 @@ def page(machine: Row, floor: Row | None, decide: Row | None, ingest: Row | None
         "**Floor**: seven processes with empty handlers make the hops of a recorded decision, with its messages, over the same kit"
         " (tokens, deadlines, uvloop), and publish one acknowledged record. **CPU**: processor time of all processes but the client,"
         " background work (archiving, folding) included."
+        "\n\nThe consent ledger has [a page of its own](benchmarks-consent.md)."
     )
     where = (
         f"Machine: {machine['cpu']}, {machine['cores']} cores, {machine['memory']}; Python {machine['python']}; {packages}."

@@ -3,7 +3,7 @@
 64 callers append one grant each to the writer (planned, deduplicated by request id, sealed, committed to, put into the tree), and ask again
 when they are answered. plain is COPY of the same bytes into one table with a key, in batches of 64, a transaction each. Both take turns on
 one durable PostgreSQL. Target (consent.md, section 13): 8,000 entries a second, 0.10 of plain, p99 25 ms; 1.7 kB stored an entry, of
-which leaves and tiles 400 B.
+which leaves and tiles 400 B. With --entries the ledger grows to that many, and the rate of each 100,000 shows that it does not slow down.
 """
 
 from __future__ import annotations
@@ -24,13 +24,15 @@ import asyncpg
 import click
 import uvloop
 
-from benchmarks import machine
+from benchmarks import machine, report
+from benchmarks.consent import targets
 from benchmarks.consent.ledger import Engine, a_grant, engine
 from benchmarks.consent.signed_log import percentiles
 from servicekit.run import COLLECT
 
 CALLERS = 64
 RATE, RATIO, P99_MS, BYTES, LOG_BYTES = 8000.0, 0.10, 25.0, 1700.0, 400.0
+STEP, AT_A_TIME = 100_000, 20_000
 SIZES = """
 SELECT (SELECT count(*) FROM event) AS entries,
        pg_total_relation_size('event') + pg_total_relation_size('log_entry') + pg_total_relation_size('log_tile') AS all,
@@ -58,6 +60,47 @@ async def appended(given: Engine, seconds: float) -> dict[str, Any]:
     await asyncio.gather(*(caller() for _ in range(CALLERS)))
     lasted, spent = time.perf_counter() - began, time.process_time() - spent
     return {"rate": len(took) / lasted, "cpu_us": spent / len(took) * 1e6, **percentiles(took)}
+
+
+async def grown(given: Engine, entries: int, step: int = STEP) -> list[dict[str, Any]]:
+    """The rate of each step until the ledger has so many entries; making the commands is not counted."""
+    chance, rows, size = random.Random(9), list[dict[str, Any]](), 0
+    while size < entries:
+        took, lasted, goal = list[float](), 0.0, min(size + step, entries)
+        while size < goal:
+            count = min(AT_A_TIME, goal - size)
+            lasted += await _answered(
+                [a_grant(chance.choice(given.subjects), chance) for _ in range(count)], given, took
+            )
+            size += count
+        rows.append({"entries": size, "per_s": round(len(took) / lasted), **percentiles(took)})
+    return rows
+
+
+async def _answered(commands: list[Any], given: Engine, took: list[float]) -> float:
+    """Seconds until all of them are; adds the milliseconds of each."""
+
+    async def caller() -> None:
+        while commands:
+            start = time.perf_counter()
+            await given.writer.append(commands.pop())
+            took.append((time.perf_counter() - start) * 1000)
+
+    began = time.perf_counter()
+    await asyncio.gather(*(caller() for _ in range(CALLERS)))
+    return time.perf_counter() - began
+
+
+async def growth(folder: Path, entries: int, subjects: int, step: int = STEP) -> dict[str, Any]:
+    """A ledger that grows from nothing but a first grant of each subject."""
+    async with engine(folder, subjects) as given:
+        await appended(given, 1)
+        rows = await grown(given, entries, step)
+        return {
+            "rows": rows,
+            "last_x_first": round(rows[-1]["per_s"] / rows[0]["per_s"], 3),
+            "bytes": await stored(given),
+        }
 
 
 async def plain(given: Engine, seconds: float) -> float:
@@ -123,7 +166,17 @@ async def measure(folder: Path, rounds: int, seconds: float, subjects: int) -> d
 @click.option("--seconds", default=5.0, show_default=True, help="Of each engine's round.")
 @click.option("--subjects", default=20_000, show_default=True)
 @click.option("--profile", is_flag=True, help="Print where the writer's process spends its time instead.")
-def main(rounds: int, seconds: float, subjects: int, *, profile: bool) -> None:
+@click.option(
+    "--entries", type=click.IntRange(min=1), help="Grow to so many instead; 1,000,000 take about three minutes."
+)
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="With --entries: where consent-growth.json goes.",
+)
+def main(
+    rounds: int, seconds: float, subjects: int, entries: int | None, results: Path | None, *, profile: bool
+) -> None:
     """Measure and print."""
     gc.set_threshold(*COLLECT)  # as the service has it
     with tempfile.TemporaryDirectory() as folder:
@@ -131,6 +184,9 @@ def main(rounds: int, seconds: float, subjects: int, *, profile: bool) -> None:
             _profiled(Path(folder), seconds, subjects)
             return
         facts = machine.facts()
+        if entries:
+            _tell_growth(uvloop.run(growth(Path(folder), entries, subjects)), facts, results)
+            return
         found = uvloop.run(measure(Path(folder), rounds, seconds, subjects))
     sizes = found["bytes"]
     click.echo(f"engine  {found['rate']:8.0f}/s (target {RATE:.0f})   plain {found['plain']:8.0f}/s")
@@ -143,6 +199,15 @@ def main(rounds: int, seconds: float, subjects: int, *, profile: bool) -> None:
     )
     click.echo(f"bodies  public {sizes['pub']:.0f} B, sealed {sizes['priv']:.0f} B")
     click.echo(f"load    {facts['load_before']} before, {machine.load()} after, {os.cpu_count()} cores")
+
+
+def _tell_growth(found: dict[str, Any], facts: dict[str, Any], results: Path | None) -> None:
+    for row in found["rows"]:
+        click.echo("  ".join(f"{name} {value}" for name, value in row.items()))
+    click.echo(f"the last {STEP} x the first: {found['last_x_first']}")
+    if results:
+        told = {"quick": False, "targets": targets.growth(found), **found}
+        report.write("consent-growth", facts | {"load_after": machine.load()}, told, results)
 
 
 def _profiled(folder: Path, seconds: float, subjects: int) -> None:

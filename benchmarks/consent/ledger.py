@@ -7,7 +7,7 @@ import hashlib
 import itertools
 import os
 import random
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,12 +33,14 @@ NOTICE = NoticeRef("choices", 1, "en", hashlib.sha256(WORDS).hexdigest())
 CHANNELS = ("branch", "contact_centre", "mobile", "web")
 CATEGORIES = ("behaviour", "demographic", "holding", "interaction", "transaction")
 PURPOSES = tuple(f"offers.{name}" for name in ("cards", "credit", "insurance", "invest", "mortgage", "savings"))
+TWELVE = ("offers", *PURPOSES, "advice", "insight", "research", "service", "sharing")
+"""As many purposes as the targets speak of."""
 DAY_US = 86_400_000_000
 
 
-def document() -> bytes:
-    """A registry with a handful of purposes."""
-    every = {"channels": list(CHANNELS), "categories": list(CATEGORIES), "recipients": ["self"]}
+def document(purposes: Sequence[str] = ("offers", *PURPOSES), categories: Sequence[str] = CATEGORIES) -> bytes:
+    """A registry, by default with a handful of purposes."""
+    every = {"channels": list(CHANNELS), "categories": list(categories), "recipients": ["self"]}
     return canonical(
         {
             "v": 1,
@@ -59,17 +61,17 @@ def document() -> bytes:
                     "id": purpose,
                     "title": purpose,
                     "bases": {"gdpr": "CONSENT"},
-                    "categories": list(CATEGORIES),
+                    "categories": list(categories),
                     "recipients": ["self"],
                 }
-                for purpose in ("offers", *PURPOSES)
+                for purpose in sorted(purposes)
             ],
             "notices": [
                 {
                     **NOTICE._asdict(),
                     "status": "OPEN",
                     "effective_from_us": 0,
-                    "covers": {"purposes": ["offers", *PURPOSES], **every},
+                    "covers": {"purposes": sorted(purposes), **every},
                 }
             ],
         }
@@ -132,22 +134,24 @@ def a_withdrawal(subject: str, chance: random.Random) -> Withdraw:
 
 @dataclass
 class Engine:
-    """The writer, and DSNs by role."""
+    """The writer, DSNs by role, and the subjects with their keys."""
 
     writer: LedgerWriter
     dsns: dict[str, str]
     subjects: list[str]
+    keys: Held
 
 
 @asynccontextmanager
-async def engine(folder: Path, subjects: int) -> AsyncIterator[Engine]:
+async def engine(folder: Path, subjects: int, registry: bytes | None = None) -> AsyncIterator[Engine]:
     """A writer at work, a registry in force, and as many subjects with a first grant each."""
     async with database(folder) as dsns:
         settings = DatabaseSettings(dsn=dsns["consent_writer"], max_size=3)
         async with postgres.pool(settings, schema="consent") as pool:
+            held = Held()
             given = With(
                 PostgresLog(pool, LEDGER),
-                CachedSubjectKeys(Held()),
+                CachedSubjectKeys(held),
                 Registries(),
                 SystemClock(),
                 Agreeing(),
@@ -157,12 +161,14 @@ async def engine(folder: Path, subjects: int) -> AsyncIterator[Engine]:
             running = asyncio.create_task(writer.run())
             try:
                 await writer.gate.opened()
-                await writer.append(Publish(a_request(), document(), (NoticeBytes(NOTICE, WORDS),), ("one", "two")))
+                await writer.append(
+                    Publish(a_request(), registry or document(), (NoticeBytes(NOTICE, WORDS),), ("one", "two"))
+                )
                 ids = [os.urandom(16).hex() for _ in range(subjects)]
                 chance = random.Random(1)
                 for start in range(0, subjects, 512):
                     await asyncio.gather(*(writer.append(a_grant(who, chance)) for who in ids[start : start + 512]))
-                yield Engine(writer, dsns, ids)
+                yield Engine(writer, dsns, ids, held)
             finally:
                 running.cancel()
                 with suppress(asyncio.CancelledError):

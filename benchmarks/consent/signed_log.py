@@ -74,7 +74,7 @@ class Appender:
     async def append(self, count: int) -> int:
         """Append this many leaves; the size afterwards, which is committed."""
         now, size = SystemClock().now_us(), self._tree.size
-        leaves = [_leaf(now) for _ in range(count)]
+        leaves = [a_leaf(now) for _ in range(count)]
         hashes = leaf_hashes(leaves)
         changed = extend_tiles(size, self._edge, hashes)
         self._tree.extend(hashes)
@@ -97,7 +97,8 @@ class Appender:
         await self._connection.close()
 
 
-def _leaf(now: int) -> bytes:
+def a_leaf(now: int) -> bytes:
+    """As a subject's looks to whoever has no key."""
     said = os.urandom(SUBJECT_FIELDS)
     return encode(
         Leaf(LeafClass.SUBJECT, bytes.fromhex(LEDGER), 1, now, *(said[at : at + 32] for at in (0, 32, 64, 96)))
