@@ -5,7 +5,6 @@ Each command reads one JSON object on standard input, prints one line and exits 
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Any, Final
 
@@ -137,12 +136,10 @@ def _run(context: click.Context) -> None:
 def _print(line: bytes) -> bool:
     """Whether it could be printed: bytes, for a terminal's encoding may lack the letters of a name."""
     try:
-        sys.stdout.buffer.write(line)
-        sys.stdout.buffer.flush()
-    except AttributeError:  # there is no sys.stdout when the caller has closed it
-        return False
-    except OSError:  # a full disk, a reader that left: what is buffered must not be tried again, and complained about, on leaving
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        stdout = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)  # what is buffered would be tried again on leaving
+        while line:
+            line = line[stdout.write(line) :]
+    except (OSError, AttributeError):  # a full disk, a reader that left; no sys.stdout when the caller has closed it
         return False
     return True
 
