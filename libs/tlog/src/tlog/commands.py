@@ -136,7 +136,9 @@ def _run(context: click.Context) -> None:
 def _print(line: bytes) -> bool:
     """Whether it could be printed: bytes, for a terminal's encoding may lack the letters of a name."""
     try:
-        stdout = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)  # what is buffered would be tried again on leaving
+        stdout = getattr(
+            sys.stdout.buffer, "raw", sys.stdout.buffer
+        )  # what is buffered would be tried again on leaving
         while line:
             line = line[stdout.write(line) :]
     except (OSError, AttributeError):  # a full disk, a reader that left; no sys.stdout when the caller has closed it

@@ -68,6 +68,13 @@ class Outbox(Protocol):
         ...
 
 
+_BODIES: Final = {
+    "consent_widened": ConsentWidened,
+    "consent_narrowed": ConsentNarrowed,
+    "subject_erased": SubjectErased,
+}
+
+
 class Publisher(Protocol):
     """Publishes facts; `servicekit.nats.Bus` is one."""
 
@@ -86,16 +93,20 @@ def changes(entry: Announced) -> bool:
     return entry.subject is not None and entry.effective
 
 
+def name_of(kind: Kind) -> str:
+    """What an entry of this kind is announced as: the field of the envelope's body, and of a stream's message."""
+    if kind is Kind.ERASURE:
+        return "subject_erased"
+    return "consent_narrowed" if narrows(kind) else "consent_widened"
+
+
 def said(entry: Announced, ledger: str, previous: int | None) -> dict[str, Any]:
     """What is said of an entry, by the name of its field."""
     change = LedgerChange(
         ledger=ledger, epoch=entry.epoch, index=entry.index, previous_index=previous, subject_id=entry.subject or ""
     )
-    if entry.kind is Kind.ERASURE:
-        return {"subject_erased": SubjectErased(change=change)}
-    if narrows(entry.kind):
-        return {"consent_narrowed": ConsentNarrowed(change=change)}
-    return {"consent_widened": ConsentWidened(change=change)}
+    name = name_of(entry.kind)
+    return {name: _BODIES[name](change=change)}
 
 
 def announcement(entry: Announced, ledger: str, previous: int | None) -> Envelope:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from assent.catalog.v1.value_pb2 import DataCategory
 from assent.consent.v1 import consent_service_pb2 as pb
 from assent.consent.v1 import types_pb2
-from consent_service.announcements import said
+from consent_service.announcements import name_of
 from consent_service.domain.acceptance import Actor, Evidence
 from consent_service.domain.bodies import PUBLIC_NOTES
 from consent_service.domain.choices import Key, NoticeRef, Scope, Statement
@@ -131,7 +131,16 @@ def watched(value: Told | Position, ledger: str) -> pb.WatchConsentsResponse:
     """A message of a stream."""
     if isinstance(value, Position):
         return pb.WatchConsentsResponse(head=position(value))
-    return pb.WatchConsentsResponse(**said(value.entry, ledger, value.previous))
+    entry = value.entry
+    change = pb.WatchConsentsResponse.Change(
+        ledger=ledger,
+        epoch=entry.epoch,
+        index=entry.index,
+        previous_index=value.previous,
+        subject_id=entry.subject or "",
+    )
+    named: dict[str, Any] = {name_of(entry.kind): change}
+    return pb.WatchConsentsResponse(**named)
 
 
 def _actor(value: Actor, *, whole: bool) -> types_pb2.Actor:

@@ -221,10 +221,10 @@ async def test_changes_are_watched_over_grpc_until_the_replica_drains(world, sig
 
         left = [message.WhichOneof("message") async for message in messages]
 
-    change = first.consent_widened.change
+    change = first.consent_widened
     assert (change.ledger, change.index, change.subject_id) == (recorded.ledger, recorded.index, request.subject_id)
     assert head.head == recorded
-    narrowed = live[-1].consent_narrowed.change
+    narrowed = live[-1].consent_narrowed
     assert (narrowed.index, narrowed.previous_index) == (taken.result.position.index, recorded.index)
     assert set(left) <= {"head"}
     assert await stream.code() is grpc.StatusCode.OK

@@ -5,7 +5,6 @@ isort:skip_file
 
 from assent.consent.v1 import basis_pb2 as _basis_pb2
 from assent.consent.v1 import types_pb2 as _types_pb2
-from assent.events.v1 import consent_pb2 as _consent_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -1249,20 +1248,58 @@ class WatchConsentsResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class Change(_message.Message):
+        """What the event on CONSENT says too."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        LEDGER_FIELD_NUMBER: _builtins.int
+        EPOCH_FIELD_NUMBER: _builtins.int
+        INDEX_FIELD_NUMBER: _builtins.int
+        PREVIOUS_INDEX_FIELD_NUMBER: _builtins.int
+        SUBJECT_ID_FIELD_NUMBER: _builtins.int
+        ledger: _builtins.str
+        """The ledger's id."""
+        epoch: _builtins.int
+        """Writer epoch."""
+        index: _builtins.int
+        """Index of the entry."""
+        previous_index: _builtins.int
+        """Previous index published on this partition: a reader that sees a gap repairs."""
+        subject_id: _builtins.str
+        """Whom it is about."""
+        def __init__(
+            self,
+            *,
+            ledger: _builtins.str = ...,
+            epoch: _builtins.int = ...,
+            index: _builtins.int = ...,
+            previous_index: _builtins.int | None = ...,
+            subject_id: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["_previous_index", b"_previous_index", "previous_index", b"previous_index"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["_previous_index", b"_previous_index", "epoch", b"epoch", "index", b"index", "ledger", b"ledger", "previous_index", b"previous_index", "subject_id", b"subject_id"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        _WhichOneofReturnType__previous_index: _TypeAlias = _typing.Literal["previous_index"]  # noqa: Y015
+        _WhichOneofArgType__previous_index: _TypeAlias = _typing.Literal["_previous_index", b"_previous_index"]  # noqa: Y015
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__previous_index) -> _WhichOneofReturnType__previous_index | None: ...
+
     CONSENT_WIDENED_FIELD_NUMBER: _builtins.int
     CONSENT_NARROWED_FIELD_NUMBER: _builtins.int
     SUBJECT_ERASED_FIELD_NUMBER: _builtins.int
     HEAD_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def consent_widened(self) -> _consent_pb2.ConsentWidened:
+    def consent_widened(self) -> Global___WatchConsentsResponse.Change:
         """Something was allowed that was not before."""
 
     @_builtins.property
-    def consent_narrowed(self) -> _consent_pb2.ConsentNarrowed:
+    def consent_narrowed(self) -> Global___WatchConsentsResponse.Change:
         """Something is no longer allowed."""
 
     @_builtins.property
-    def subject_erased(self) -> _consent_pb2.SubjectErased:
+    def subject_erased(self) -> Global___WatchConsentsResponse.Change:
         """A subject is erased. Without subject and previous index once the case is done: ask for whomever you hold."""
 
     @_builtins.property
@@ -1272,9 +1309,9 @@ class WatchConsentsResponse(_message.Message):
     def __init__(
         self,
         *,
-        consent_widened: _consent_pb2.ConsentWidened | None = ...,
-        consent_narrowed: _consent_pb2.ConsentNarrowed | None = ...,
-        subject_erased: _consent_pb2.SubjectErased | None = ...,
+        consent_widened: Global___WatchConsentsResponse.Change | None = ...,
+        consent_narrowed: Global___WatchConsentsResponse.Change | None = ...,
+        subject_erased: Global___WatchConsentsResponse.Change | None = ...,
         head: _types_pb2.Position | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["consent_narrowed", b"consent_narrowed", "consent_widened", b"consent_widened", "head", b"head", "message", b"message", "subject_erased", b"subject_erased"]  # noqa: Y015
