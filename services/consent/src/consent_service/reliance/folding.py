@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final, Protocol
 
@@ -43,8 +44,11 @@ class Folding:
         await self._grouped.add(decided(envelope.decision_recorded))
 
     async def _write(self, made: Sequence[Decided]) -> None:
-        registry = await self._registry()
-        await self._kept.add([assess(each, self._verifier, registry) for each in made])
+        registry, assessed = await self._registry(), list[Assessed]()
+        for each in made:
+            assessed.append(assess(each, self._verifier, registry))
+            await asyncio.sleep(0)  # a signature at a time: decisions wait for the checks in between
+        await self._kept.add(assessed)
 
     async def _registry(self) -> Registry:
         """The one in force now: a purpose's lawful basis never changes, so it says what those before it said."""
