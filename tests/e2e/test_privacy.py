@@ -73,7 +73,7 @@ def free_text():
 
 
 async def wrongly(world, subject_id: str) -> None:
-    """Calls that are refused, with what must not be repeated."""
+    """Calls that are refused, with what must not be repeated; and a grant in the person's own words, which is kept sealed."""
     ledger, app = await world.who.app.consent(), await world.who.app.orchestration()
     decide = steps.decide_request(steps.Identifier(type=WORDS, value=NAME), [WORDS], screen=WORDS)
     withdraw = consent.WithdrawConsentRequest(
@@ -81,7 +81,8 @@ async def wrongly(world, subject_id: str) -> None:
     )
     spoken = steps._grant(world.bundle, subject_id, ["offers"], world.bundle.notices[2])
     spoken.evidence.CopyFrom(types_pb2.Evidence(method="voice", free_text=WORDS))
-    calls = [app.Decide(decide), ledger.WithdrawConsent(withdraw), ledger.RecordChoice(spoken)]
+    await ledger.RecordChoice(spoken)
+    calls = [app.Decide(decide), ledger.WithdrawConsent(withdraw)]
     for refused in await asyncio.gather(*calls, return_exceptions=True):
         assert isinstance(refused, grpc.aio.AioRpcError)
         assert PLANT not in f"{refused.details()} {refused.trailing_metadata()}"
