@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -14,33 +12,11 @@ import click
 
 from assent.consent.v1 import rights_service_pb2 as pb
 from assent.consent.v1.rights_service_pb2_grpc import RightsServiceStub
-from servicekit import grpc_client
-from servicekit.errors import AssentError
-from servicekit.status import translated
+from consent_service.asking import FILE, TIMEOUT_S, Asked, asking
 
 GROUNDS: Final = [
     name.removeprefix("ERASURE_GROUND_").lower().replace("_", "-") for name in pb.ErasureGround.keys()[1:]
 ]
-TIMEOUT_S: Final = 30.0
-
-Call = Callable[[Any], Awaitable[Any]]
-
-
-def _connected(command: Callable[..., None]) -> Callable[..., None]:
-    """Options that say where the ledger is, and who asks."""
-    for option in (
-        click.option("--ca", type=click.Path(path_type=Path, dir_okay=False), help="The server's CA: use TLS."),
-        click.option(
-            "--token-file",
-            "token",
-            type=click.Path(path_type=Path, dir_okay=False, exists=True),
-            required=True,
-            help="A file with your token. Tokens are no arguments: everybody can read a command line.",
-        ),
-        click.option("--server", default="127.0.0.1:50053", show_default=True, metavar="HOST:PORT", help="The ledger."),
-    ):
-        command = option(command)
-    return command
 
 
 @click.group()
@@ -51,8 +27,8 @@ def erasure() -> None:
 @erasure.command()
 @click.argument("subject")
 @click.option("--ground", type=click.Choice(GROUNDS), required=True, help="Why the data has to go (GDPR 17(1)).")
-@_connected
-def request(subject: str, ground: str, server: str, token: Path, ca: Path | None) -> None:
+@asking
+def request(subject: str, ground: str, asked: Asked) -> None:
     """Ask for the erasure of SUBJECT and all ids that are one person with it. Every check denies from now on.
 
     Repeating it shows the open case.
@@ -62,8 +38,8 @@ def request(subject: str, ground: str, server: str, token: Path, ca: Path | None
       assent ledger erasure request 7d1c... --ground consent-withdrawn --token-file .assent/tokens/clerk
     """  # noqa: D301  click reads the backspace: keep these lines as they are
     wanted = pb.ErasureGround.Value(f"ERASURE_GROUND_{ground.upper().replace('-', '_')}")
-    asked = pb.RequestErasureRequest(subject_id=subject, ground=wanted)
-    _show(_ask(server, token, ca, lambda stub: stub.RequestErasure(asked, timeout=TIMEOUT_S)).erasure_case)
+    sent = pb.RequestErasureRequest(subject_id=subject, ground=wanted)
+    _show(asked.one(RightsServiceStub, lambda stub: stub.RequestErasure(sent, timeout=TIMEOUT_S)).erasure_case)
 
 
 @erasure.command()
@@ -77,16 +53,14 @@ def request(subject: str, ground: str, server: str, token: Path, ca: Path | None
 )
 @click.option("--reason", default="", help="Of a hold: a reference such as a docket number, which names nobody.")
 @click.option("--yes", is_flag=True, help="Do not ask again.")
-@_connected
+@asking
 def decide(
     case: str,
     decision: str | None,
     role: str,
     until: datetime | None,
     reason: str,
-    server: str,
-    token: Path,
-    ca: Path | None,
+    asked: Asked,
     *,
     yes: bool,
 ) -> None:
@@ -99,33 +73,33 @@ def decide(
     """  # noqa: D301  click reads the backspace: keep these lines as they are
     if decision is None:
         raise click.UsageError("one of --approve, --deny and --hold is needed")
-    asked = pb.DecideErasureRequest(case_id=case, role=role)
+    sent = pb.DecideErasureRequest(case_id=case, role=role)
     until_us = int(until.replace(tzinfo=UTC).timestamp()) * 1_000_000 if until is not None else None
     if decision == "approve":
         if not yes:
             click.confirm("This may destroy the key for ever. Approve?", abort=True)
-        asked.approve.CopyFrom(pb.DecideErasureRequest.Approve(retain_until_us=until_us))
+        sent.approve.CopyFrom(pb.DecideErasureRequest.Approve(retain_until_us=until_us))
     elif decision == "deny":
-        asked.deny.CopyFrom(pb.DecideErasureRequest.Deny())
+        sent.deny.CopyFrom(pb.DecideErasureRequest.Deny())
     elif until_us is None or not reason:
         raise click.UsageError("--hold needs --until and --reason")
     else:
-        asked.hold.CopyFrom(pb.DecideErasureRequest.Hold(until_us=until_us, reason=reason))
-    _show(_ask(server, token, ca, lambda stub: stub.DecideErasure(asked, timeout=TIMEOUT_S)).erasure_case)
+        sent.hold.CopyFrom(pb.DecideErasureRequest.Hold(until_us=until_us, reason=reason))
+    _show(asked.one(RightsServiceStub, lambda stub: stub.DecideErasure(sent, timeout=TIMEOUT_S)).erasure_case)
 
 
 @erasure.command()
 @click.argument("case")
 @click.option(
     "--certificate",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     help="Write the signed certificate there, as one JSON object.",
 )
-@_connected
-def show(case: str, certificate: Path | None, server: str, token: Path, ca: Path | None) -> None:
+@asking
+def show(case: str, certificate: Path | None, asked: Asked) -> None:
     """Show CASE: where it is, who decided what, and the certificate once it is over."""
-    asked = pb.GetErasureRequest(case_id=case)
-    found = _ask(server, token, ca, lambda stub: stub.GetErasure(asked, timeout=TIMEOUT_S)).erasure_case
+    sent = pb.GetErasureRequest(case_id=case)
+    found = asked.one(RightsServiceStub, lambda stub: stub.GetErasure(sent, timeout=TIMEOUT_S)).erasure_case
     if certificate is not None:
         if not found.HasField("certificate"):
             raise click.ClickException("there is no certificate yet")
@@ -137,18 +111,6 @@ def show(case: str, certificate: Path | None, server: str, token: Path, ca: Path
         }
         certificate.write_text(json.dumps(said, indent=2) + "\n")
     _show(found)
-
-
-def _ask(server: str, token: Path, ca: Path | None, call: Call) -> Any:
-    async def asking() -> Any:
-        async with grpc_client.channel(server, token=lambda: token.read_text().strip(), ca=ca) as channel:
-            with translated():
-                return await call(RightsServiceStub(channel))
-
-    try:
-        return asyncio.run(asking())
-    except AssentError as error:
-        raise click.ClickException(f"{error.code}: {error}") from error
 
 
 def _show(case: pb.ErasureCase) -> None:

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from assent.consent.v1 import checkpoint_key_service_pb2 as pb
 from assent.consent.v1.checkpoint_key_service_pb2_grpc import CheckpointKeyServiceStub
-from consent_service.auditing.commands.connection import TIMEOUT_S, Asked
+from consent_service.asking import TIMEOUT_S, Asked
 from consent_service.signing.rotation import entry_of
 from servicekit.auth.identity import read_private_key
 from servicekit.errors import AssentError

@@ -12,8 +12,8 @@ from assent.consent.v1 import rights_service_pb2 as rights_pb
 from assent.consent.v1 import types_pb2
 from assent.consent.v1.audit_service_pb2_grpc import AuditServiceStub
 from assent.consent.v1.rights_service_pb2_grpc import RightsServiceStub
-from consent_service.auditing.commands.connection import Asked, asking
-from consent_service.auditing.commands.options import ACTORS, FILE, TIME, us
+from consent_service.asking import FILE, Asked, asking
+from consent_service.auditing.commands.options import ACTORS, TIME, us
 
 
 @click.command()

@@ -14,8 +14,8 @@ from assent.consent.v1 import consent_service_pb2 as consent_pb
 from assent.consent.v1 import types_pb2
 from assent.consent.v1.audit_service_pb2_grpc import AuditServiceStub
 from assent.consent.v1.consent_service_pb2_grpc import ConsentServiceStub, RegistryServiceStub
-from consent_service.auditing.commands.connection import TIMEOUT_S, Asked, asking
-from consent_service.auditing.commands.options import FILE, RULES, TIME, as_json, since, until, us
+from consent_service.asking import FILE, TIMEOUT_S, Asked, asking
+from consent_service.auditing.commands.options import RULES, TIME, as_json, since, until, us
 from consent_service.auditing.commands.printing import said, show
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
 import click
@@ -13,7 +12,6 @@ from assent.consent.v1 import audit_service_pb2 as pb
 from assent.consent.v1 import types_pb2
 
 TIME: Final = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S.%f"])
-FILE: Final = click.Path(path_type=Path, dir_okay=False)
 
 RULES: Final = [name.removeprefix("VIOLATION_RULE_") for name, number in pb.ViolationRule.items() if number]
 ACTORS: Final = [name.removeprefix("ACTOR_TYPE_").lower() for name, number in types_pb2.ActorType.items() if number]

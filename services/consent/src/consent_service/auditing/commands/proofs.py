@@ -12,8 +12,8 @@ from assent.catalog.v1.value_pb2 import DataCategory
 from assent.consent.v1 import audit_service_pb2 as pb
 from assent.consent.v1 import types_pb2
 from assent.consent.v1.audit_service_pb2_grpc import AuditServiceStub
-from consent_service.auditing.commands.connection import TIMEOUT_S, Asked, asking
-from consent_service.auditing.commands.options import CATEGORIES, FILE, TIME, us
+from consent_service.asking import FILE, TIMEOUT_S, Asked, asking
+from consent_service.auditing.commands.options import CATEGORIES, TIME, us
 from consent_service.auditing.commands.printing import said
 
 

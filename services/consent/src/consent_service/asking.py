@@ -9,12 +9,12 @@ from typing import Any, Final
 
 import click
 
-from consent_service.auditing.commands.options import FILE
 from servicekit import grpc_client
 from servicekit.errors import AssentError
 from servicekit.status import translated
 
 TIMEOUT_S: Final = 120.0
+FILE: Final = click.Path(path_type=Path, dir_okay=False)
 Ask = Callable[[Any], Any]
 
 
