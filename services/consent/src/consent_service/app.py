@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -39,6 +38,7 @@ from consent_service.keys import (
     SubjectKeys,
 )
 from consent_service.ports import Confirmations, Result, Writer
+from consent_service.readiness import known
 from consent_service.reading import StatementKey
 from consent_service.registries import Registries
 from consent_service.reliance import folding
@@ -58,7 +58,6 @@ from servicekit.auth import ServiceIdentity
 from servicekit.auth.identity import read_private_key
 from servicekit.basis import Verifier, ledger_id, public_keys
 from servicekit.clock import SystemClock
-from servicekit.errors import Unavailable
 from servicekit.gates import Gate
 from servicekit.vkeys import read_vkeys, verifier_key
 
@@ -74,8 +73,6 @@ CONSENT_WRITES: Final = (
 REGISTRY_WRITES: Final = ("PublishRegistry",)
 KEY_WRITES: Final = ("RecordRotation",)
 """The methods that only the writer serves over NATS."""
-ELECTION_S: Final = 10.0
-"""How long a replica that starts waits to know who writes before it is ready all the same: reads go on without a writer."""
 
 
 class Elsewhere:
@@ -137,9 +134,7 @@ def verifier(settings: Settings) -> Verifier:
 async def build(settings: Settings) -> AsyncIterator[App]:
     """Open the databases and the bus."""
     async with AsyncExitStack() as opened:
-        pool = await opened.enter_async_context(
-            postgres.pool(settings.reader.database or settings.database, schema=SCHEMA)
-        )
+        pool, folds = await _pools(settings, opened)
         bus = await opened.enter_async_context(nats.connect(settings.nats, settings.service))
         identity = ServiceIdentity(settings.service, read_private_key(settings.auth.service_key))
         tasks: dict[str, Task] = {}
@@ -151,50 +146,63 @@ async def build(settings: Settings) -> AsyncIterator[App]:
         registries, watches = Registries(), Watches()
         writing = await _writing(settings, opened, bus, SignerClient(bus, identity), keys, registries, watches)
         channel = bus.channel(SERVICE, identity=identity)
-        key = statement_key(settings.statement_key, settings.ledger)
         ports = Ports(
             ledger=ledger,
             writer=writing.writer,
             registries=registries,
             clock=SystemClock(),
-            key=key,
+            key=statement_key(settings.statement_key, settings.ledger),
             consent=Forwarding(writing.gate, ConsentServiceStub(channel)),
             registry=Forwarding(writing.gate, RegistryServiceStub(channel)),
             feed=Feed(ledger_id(settings.ledger), ledger, PostgresFeed(pool), watches),
         )
         audit = auditing(pool, ports, keys)
-        ports = replace(ports, audit=audit.audit)
-        folds = await opened.enter_async_context(
-            postgres.pool(settings.database.model_copy(update={"max_size": 4}), schema=SCHEMA)
-        )
+        rotating = Forwarding(writing.gate, CheckpointKeyServiceStub(channel))
         kept = folding.Folding(PostgresReliance(folds), ledger, registries, verifier(settings))
-        served = [
-            *servicers(ports, writing.gate),
-            Servicer(add_AuditServiceServicer_to_server, AuditServicer(audit)),
-            rotations(
-                RotationPorts(
-                    writing.writer, audit.proofs, key, Forwarding(writing.gate, CheckpointKeyServiceStub(channel))
-                ),
-                writing.gate,
-            ),
-        ]
-        checks: dict[str, Check] = {"database": partial(postgres.check, pool), **writing.checks}
-        if ends is not None:
-            cached = writing.cached or CachedSubjectKeys(ends.keys)
-            forwarding = Forwarding(writing.gate, RightsServiceStub(channel))
-            known = rights.Known(ledger, writing.writer, writing.gate, cached, key, forwarding)
-            servicer, stepping = rights.serving(settings, ends, folds, pool, known)
-            served.append(servicer)
-            tasks |= {**ends.tasks, "cases": stepping}
-            checks |= ends.checks
+        ended = _officers(
+            settings, ends, folds, pool, ports, writing, Forwarding(writing.gate, RightsServiceStub(channel))
+        )
         yield App(
-            servicers=served,
+            servicers=[
+                *servicers(replace(ports, audit=audit.audit), writing.gate),
+                Servicer(add_AuditServiceServicer_to_server, AuditServicer(audit)),
+                rotations(RotationPorts(writing.writer, audit.proofs, ports.key, rotating), writing.gate),
+                *ended.servicers,
+            ],
             subscriptions=[folding.subscription(kept)],
-            tasks={**tasks, **writing.tasks},
-            checks=checks,
+            tasks={**tasks, **ended.tasks, **writing.tasks},
+            checks={"database": partial(postgres.check, pool), **writing.checks, **ended.checks},
             on_drain=[watches.drain],
             bus=bus,
         )
+
+
+async def _pools(settings: Settings, opened: AsyncExitStack) -> tuple[postgres.Pool, postgres.Pool]:
+    """What is read with, and what folds decisions and keeps cases."""
+    reader = settings.reader.database or settings.database
+    folding_settings = settings.database.model_copy(update={"max_size": 4})
+    return (
+        await opened.enter_async_context(postgres.pool(reader, schema=SCHEMA)),
+        await opened.enter_async_context(postgres.pool(folding_settings, schema=SCHEMA)),
+    )
+
+
+def _officers(
+    settings: Settings,
+    ends: rights.Ending | None,
+    folds: postgres.Pool,
+    pool: postgres.Pool,
+    ports: Ports,
+    writing: Writing,
+    forwarding: Forwarding,
+) -> App:
+    """People's rights, where this replica can end a record; nothing otherwise."""
+    if ends is None:
+        return App(servicers=[])
+    cached = writing.cached or CachedSubjectKeys(ends.keys)
+    lent = rights.Lent(ports.ledger, writing.writer, writing.gate, cached, ports.key, forwarding)
+    servicer, stepping = rights.serving(settings, ends, folds, pool, lent)
+    return App(servicers=[servicer], tasks={**ends.tasks, "cases": stepping}, checks=ends.checks)
 
 
 def subject_keys(settings: Settings, tasks: dict[str, Task]) -> SubjectKeys | None:
@@ -238,17 +246,5 @@ async def _writing(
         writer.gate,
         cached,
         {"writer": writer.run, "relay": relay.run},
-        {"writer": elected(writer.settled)},
+        {"writer": known(writer.settled, "Nobody knows yet who writes.", "NO_WRITER")},
     )
-
-
-def elected(settled: asyncio.Event) -> Check:
-    """Not ready before it is known who writes, unless that takes too long."""
-    loop = asyncio.get_running_loop()
-    give_up = loop.time() + ELECTION_S
-
-    async def check() -> None:
-        if not settled.is_set() and loop.time() < give_up:
-            raise Unavailable("Nobody knows yet who writes.", reason="NO_WRITER")
-
-    return check

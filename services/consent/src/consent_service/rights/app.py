@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from consent_service.keys import (
     SubjectKeys,
 )
 from consent_service.ports import Ledger, Writer
+from consent_service.readiness import known
 from consent_service.reading import StatementKey
 from consent_service.rights.exporting import Copying
 from consent_service.rights.ports import Cases, Eraser
@@ -34,14 +34,11 @@ from servicekit import postgres
 from servicekit.app import Check, Servicer, Task
 from servicekit.basis import ledger_id
 from servicekit.clock import SystemClock
-from servicekit.errors import Unavailable
 from servicekit.gates import Gate
 
 SCHEMA: Final = "consent"
 RIGHTS_WRITES: Final = ("AdvanceErasure",)
 """The methods that only the writer serves over NATS."""
-COMPARED_S: Final = 10.0
-"""How long a replica that starts waits for the two databases to agree before it is ready all the same: without keys reads go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +53,7 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class Lent:
     """What the rest of the service lends to the rights' part."""
 
     ledger: Ledger
@@ -84,24 +81,12 @@ async def ending(settings: Settings, opened: AsyncExitStack, keys: SubjectKeys |
         shredder,
         ReconciledKeys(keys, reconciling.done),
         {"shredder": eventual.hold, "reconciling": reconciling.run},
-        {"reconciled": compared(reconciling.done)},
+        {"reconciled": known(reconciling.done, "The keys and the ledger were not compared yet.", "KEYS_UNAVAILABLE")},
     )
 
 
-def compared(done: asyncio.Event) -> Check:
-    """Not ready before both databases agree, unless one of them stays away: then no key is given out."""
-    loop = asyncio.get_running_loop()
-    give_up = loop.time() + COMPARED_S
-
-    async def check() -> None:
-        if not done.is_set() and loop.time() < give_up:
-            raise Unavailable("The keys and the ledger were not compared yet.", reason="KEYS_UNAVAILABLE")
-
-    return check
-
-
 def serving(
-    settings: Settings, ends: Ending, cases_pool: postgres.Pool, reading: postgres.Pool, known: Known
+    settings: Settings, ends: Ending, cases_pool: postgres.Pool, reading: postgres.Pool, lent: Lent
 ) -> tuple[Servicer, Task]:
     """The servicer, and the task that takes the steps of cases where the writer is."""
     cases: Cases = PostgresCases(cases_pool)
@@ -110,17 +95,17 @@ def serving(
         cases=cases,
         eraser=ends.eraser,
         shredder=ends.shredder,
-        cached=known.cached,
-        ledger=known.ledger,
-        writer=known.writer,
+        cached=lent.cached,
+        ledger=lent.ledger,
+        writer=lent.writer,
         clock=clock,
-        key=known.key,
+        key=lent.key,
         ledger_id=ledger_id(settings.ledger),
     )
-    runner = Runner(given, known.gate)
-    copying = Copying(known.ledger, PostgresRecords(reading), ends.keys, Proofs(PostgresTree(reading)), known.key)
-    ports = RightsPorts(cases, known.ledger, runner, copying, clock, known.forwarding)
+    runner = Runner(given, lent.gate)
+    copying = Copying(lent.ledger, PostgresRecords(reading), ends.keys, Proofs(PostgresTree(reading)), lent.key)
+    ports = RightsPorts(cases, lent.ledger, runner, copying, clock, lent.forwarding)
     servicer = Servicer(
-        add_RightsServiceServicer_to_server, RightsServicer(ports), dict.fromkeys(RIGHTS_WRITES, known.gate)
+        add_RightsServiceServicer_to_server, RightsServicer(ports), dict.fromkeys(RIGHTS_WRITES, lent.gate)
     )
     return servicer, runner.run
